@@ -22,7 +22,8 @@ class IpAddress {
   [[nodiscard]] static std::optional<IpAddress> parse(std::string_view text);
   [[nodiscard]] static IpAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d);
 
-  [[nodiscard]] Bytes raw() const { return Bytes(bytes_).first(size_); }
+  [[nodiscard]] Bytes raw() const& { return Bytes(bytes_).first(size_); }
+  Bytes raw() && = delete;  // The bytes would be gone with the temporary.
   [[nodiscard]] bool empty() const { return size_ == 0; }
   /// 4 bytes, or 16 bytes in ::ffff:0:0/96.
   [[nodiscard]] bool is_v4() const;

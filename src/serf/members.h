@@ -1,0 +1,72 @@
+// Serf's view of the members: status, the Lamport time of its last change, and intents that came before their member.
+// Lives longer than swim's record: a failed or left member is remembered until it is reaped.
+#pragma once
+
+#include <cstdint>
+
+#include "base/named_table.h"
+#include "serf/lamport.h"
+#include "swim/members.h"
+
+namespace shoal::serf {
+
+using shoal::kNoSlot;
+using shoal::Slot;
+using swim::Meta;
+using swim::NodeName;
+
+/// The wire's values (agent RPC and conflict answers): frozen.
+enum class Status : std::uint8_t { kNone = 0, kAlive = 1, kLeaving = 2, kLeft = 3, kFailed = 4 };
+[[nodiscard]] std::string_view to_text(Status status);
+
+struct Member {
+  NodeName name;
+  Endpoint endpoint;
+  Meta meta;
+  swim::Versions versions{};
+  Status status = Status::kNone;
+  LamportTime status_ltime = 0;
+  Instant gone_since{};       // When it left or failed.
+  Instant prune_at = kNever;  // A leave intent with Prune, while it is still leaving.
+};
+
+/// An intent about a node that is no member yet.
+struct BufferedIntent {
+  NodeName node;
+  bool leave = false;
+  LamportTime ltime = 0;
+  Instant since{};
+};
+
+class Members {
+ public:
+  static constexpr std::size_t kIntentsMax = 512;
+  static constexpr Duration kIntentLife = 5min;
+
+  Members(std::size_t members_max, std::uint64_t hash_seed) : table_(members_max, hash_seed), intents_(kIntentsMax) {}
+
+  [[nodiscard]] Slot find(std::string_view name) const { return table_.find(name); }
+  [[nodiscard]] const Member* get(std::string_view name) const {
+    const Slot slot = find(name);
+    return slot == kNoSlot ? nullptr : &table_[slot];
+  }
+  /// A full table gives up the member that left or failed longest ago; kNoSlot when there is none.
+  Slot insert(std::string_view name);
+  void erase(Slot slot) { table_.erase(slot); }
+  Member& operator[](Slot slot) { return table_[slot]; }
+  const Member& operator[](Slot slot) const { return table_[slot]; }
+  [[nodiscard]] std::span<const Slot> slots() const { return table_.slots(); }
+  [[nodiscard]] std::size_t size() const { return table_.size(); }
+  [[nodiscard]] std::size_t count(Status status) const;
+
+  /// Keeps the newest intent about an unknown node. False: not newer than what is kept, or no room after expiry.
+  bool buffer_intent(std::string_view node, bool leave, LamportTime ltime, Instant now);
+  /// Takes the kept intent of a node out; ltime 0 = there was none.
+  BufferedIntent take_intent(std::string_view node);
+
+ private:
+  NamedTable<Member> table_;
+  FixedVector<BufferedIntent> intents_;
+};
+
+}  // namespace shoal::serf

@@ -1,0 +1,246 @@
+#include "serf/node.h"
+
+namespace shoal::serf {
+namespace {
+
+constexpr std::size_t kIntentQueueMax = 4096;
+constexpr std::size_t kQueryQueueMax = 1024;
+constexpr std::size_t kEventQueueMax = 1024;
+constexpr Duration kReapInterval = 15s;
+constexpr Duration kReconnectInterval = 30s;
+
+}  // namespace
+
+std::string_view to_text(MemberEventKind kind) {
+  switch (kind) {
+    case MemberEventKind::kJoin: return "join";
+    case MemberEventKind::kLeave: return "leave";
+    case MemberEventKind::kFailed: return "failed";
+    case MemberEventKind::kUpdate: return "update";
+    case MemberEventKind::kReap: return "reap";
+  }
+  SHOAL_UNREACHABLE();
+}
+
+Node::Node(const NodeOptions& options, Rng rng, Instant now)
+    : options_(options),
+      rng_(rng),
+      now_(now),
+      members_(options.swim.members_max, rng_.next()),
+      intents_(kIntentQueueMax),
+      queries_queue_(kQueryQueueMax),
+      events_(kEventQueueMax),
+      swim_(options.swim, *this, rng_.fork(), now) {}
+
+void Node::begin(Instant now, Outbox& out) {
+  SHOAL_ASSERT(now >= now_);
+  SHOAL_ASSERT(out.empty());
+  now_ = now;
+  out_ = &out;
+}
+
+void Node::start(Instant now, Bytes meta, Outbox& out) {
+  begin(now, out);
+  reap_at_ = now + kReapInterval;
+  reconnect_at_ = now + rng_.jittered(kReconnectInterval);
+  swim_.start(now, out.net);
+  swim_.set_meta(now, meta, out.net);
+  end();
+}
+
+void Node::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out) {
+  begin(now, out);
+  swim_.on_packet(now, from, datagram, out.net);
+  end();
+}
+
+bool Node::on_stream_accepted(Instant now, const Endpoint& from, swim::StreamId& stream, Outbox& out) {
+  begin(now, out);
+  const bool taken = swim_.on_stream_accepted(now, from, stream);
+  end();
+  return taken;
+}
+
+void Node::on_stream_connected(Instant now, swim::StreamId stream, Outbox& out) {
+  begin(now, out);
+  swim_.on_stream_connected(now, stream, out.net);
+  end();
+}
+
+void Node::on_stream_bytes(Instant now, swim::StreamId stream, Bytes bytes, Outbox& out) {
+  begin(now, out);
+  swim_.on_stream_bytes(now, stream, bytes, out.net);
+  end();
+}
+
+void Node::on_stream_closed(Instant now, swim::StreamId stream, Outbox& out) {
+  begin(now, out);
+  swim_.on_stream_closed(now, stream, out.net);
+  end();
+}
+
+void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
+  begin(now, out);
+  swim_.set_meta(now, meta, out.net);
+  end();
+}
+
+void Node::join(Instant now, const Endpoint& to, Outbox& out) {
+  begin(now, out);
+  join_intent_due_ = true;
+  swim_.push_pull(now, to, true, out.net);
+  end();
+}
+
+void Node::push_pull(Instant now, const Endpoint& to, Outbox& out) {
+  begin(now, out);
+  swim_.push_pull(now, to, false, out.net);
+  end();
+}
+
+void Node::leave(Instant now, Outbox& out) {
+  begin(now, out);
+  if (leave_ == Leave::kNo) {
+    leave_ = Leave::kIntent;
+    leave_deadline_ = now + options_.swim.timing.broadcast_timeout;
+    const wire::LeaveIntent intent{clock_.now(), name(), false};
+    clock_.increment();
+    std::array<std::uint8_t, 512> memory;
+    ByteWriter writer(memory);
+    wire::encode(writer, intent);
+    leave_token_ = intents_.push(writer.written());
+    apply_leave_intent(intent);
+    advance_leave();
+  }
+  end();
+}
+
+void Node::advance_leave() {
+  switch (leave_) {
+    case Leave::kNo:
+    case Leave::kDone: return;
+    case Leave::kIntent:
+      // The intent has to be out before the death, or peers would call us failed (trap 15).
+      if (intents_.pending(leave_token_) && swim_.others_alive() > 0 && now_ < leave_deadline_) return;
+      leave_ = Leave::kSwim;
+      swim_.leave(now_, out_->net);
+      return;
+    case Leave::kSwim:
+      if (!swim_.left()) return;
+      leave_ = Leave::kDone;
+      leave_deadline_ = kNever;
+      out_->left = true;
+      return;
+  }
+}
+
+void Node::on_deadline(Instant now, Outbox& out) {
+  begin(now, out);
+  swim_.on_deadline(now, out.net);
+  advance_leave();
+  if (reap_at_ <= now) {
+    reap_at_ = now + kReapInterval;
+    reap();
+  }
+  if (reconnect_at_ <= now) {
+    reconnect_at_ = now + rng_.jittered(kReconnectInterval);
+    if (leave_ == Leave::kNo) reconnect();
+  }
+  end();
+}
+
+Instant Node::next_deadline() const {
+  Instant next = earlier(swim_.next_deadline(), earlier(reap_at_, reconnect_at_));
+  if (leave_ == Leave::kIntent) next = earlier(next, leave_deadline_);
+  return next;
+}
+
+Duration Node::default_query_timeout() const {
+  const std::uint32_t digits = swim::retransmit_limit(1, swim_.others_alive() + 1);
+  return options_.swim.timing.gossip_interval * 16 * (digits == 0 ? 1 : digits);
+}
+
+void Node::emit(MemberEventKind kind, std::string_view node) {
+  if (out_->members.full()) {
+    ++out_->dropped;
+    return;
+  }
+  MemberEvent& event = out_->members.emplace_back();
+  event.kind = kind;
+  event.name = NodeName(node);
+}
+
+void Node::reap() {
+  for (std::size_t i = 0; i < members_.slots().size();) {
+    const Slot slot = members_.slots()[i];
+    const Member& member = members_[slot];
+    const bool gone = member.status == Status::kFailed || member.status == Status::kLeft;
+    if ((gone && now_ - member.gone_since > options_.reap_after) || member.prune_at <= now_) {
+      const NodeName node = member.name;
+      members_.erase(slot);  // Puts another one into place i.
+      emit(MemberEventKind::kReap, node.view());
+    } else {
+      ++i;
+    }
+  }
+}
+
+void Node::reconnect() {
+  // With probability failed / (living + failed), one failed member is tried again, as serf does.
+  const std::size_t failed = members_.count(Status::kFailed);
+  const std::size_t living = members_.size() - failed - members_.count(Status::kLeft);
+  if (failed == 0 || rng_.below(std::uint64_t{living + failed}) >= failed) return;
+  std::size_t pick = rng_.below(std::uint64_t{failed});
+  for (const Slot slot : members_.slots()) {
+    if (members_[slot].status != Status::kFailed) continue;
+    if (pick-- == 0) return swim_.push_pull(now_, members_[slot].endpoint, true, out_->net);
+  }
+}
+
+void Node::add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) {
+  const std::uint32_t limit = swim::retransmit_limit(options_.swim.timing.retransmit_mult, members_.size());
+  for (swim::BroadcastQueue* queue : {&intents_, &queries_queue_, &events_}) {
+    if (queue->empty()) continue;
+    const std::size_t room = wire::kCompoundPartsMax - sealer.parts();
+    budget = queue->take(budget, overhead, limit, room, [&sealer](Bytes payload) {
+      std::array<std::uint8_t, swim::BroadcastQueue::kMessageBytesMax + 1> memory;
+      ByteWriter message(memory);
+      message.u8(static_cast<std::uint8_t>(wire::MessageType::kUser));
+      message.put(payload);
+      SHOAL_ASSERT(sealer.add(message.written()));
+    });
+  }
+}
+
+void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other) {
+  if (out_->conflicts.full()) {
+    ++out_->dropped;
+    return;
+  }
+  out_->conflicts.push_back({existing.name, existing.endpoint, other});
+}
+
+void Node::on_join_result(const swim::JoinResult& result) {
+  if (result.ok && join_intent_due_) {
+    join_intent_due_ = false;
+    broadcast_join_intent();
+  }
+  if (out_->joins.full()) {
+    ++out_->dropped;
+    return;
+  }
+  JoinEvent& event = out_->joins.emplace_back();
+  event.to = result.to;
+  event.ok = result.ok;
+  event.error.assign_cut(result.error);
+}
+
+void Node::on_stranger_ping(const Endpoint& source) {
+  if (out_->strangers.full()) {
+    ++out_->dropped;
+    return;
+  }
+  out_->strangers.push_back({source});
+}
+
+}  // namespace shoal::serf

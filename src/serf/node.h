@@ -1,0 +1,156 @@
+// One serf node: wire + swim + serf as a single object, the one that the shell and the simulator drive. No sockets, no
+// clock, no threads, no globals.
+//
+// Three kinds of method, told apart by name: `on_*` = an input arrived; start, join, query, respond, set_tags, leave =
+// commands with the same contract; the others = const questions. For the first two `out` must be empty and `now` never
+// goes back: both are asserted.
+//
+// Source: gossip-protocol facts 4 and 5. Not here yet, each with its place: user events (they are passed on, not
+// delivered), query relay, key queries, name-conflict resolution, coordinates, snapshots.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "serf/members.h"
+#include "serf/outbox.h"
+#include "serf/queries.h"
+#include "swim/core.h"
+
+namespace shoal::serf {
+
+struct NodeOptions {
+  swim::Options swim;
+  Duration reap_after = 10min;  // Failed and left members are forgotten after this.
+};
+
+struct QueryParams {
+  std::string_view name;
+  Bytes payload{};
+  Duration timeout{};             // Zero = serf's default for the cluster's size.
+  std::string_view tag_filter{};  // With tag_expr: only nodes whose tag matches.
+  std::string_view tag_expr{};
+  std::string_view node_filter{};  // Only the node of this name.
+  bool ack = false;
+};
+
+enum class Route : std::uint8_t { kDatagram, kStream };
+
+/// What serf itself counts; swim's counters are beside it.
+struct NodeCounters {
+  std::uint64_t malformed = 0;    // A user message that does not decode.
+  std::uint64_t unsupported = 0;  // A serf type that is unknown or not handled yet.
+  std::uint64_t queries_old = 0;  // Lamport time too far behind the clock.
+  std::uint64_t queries_repeated = 0;
+  std::uint64_t clock_jumps = 0;      // An absurd Lamport time, not taken.
+  std::uint64_t members_refused = 0;  // The table was full of living ones.
+};
+
+class Node final : private swim::Upper, private wire::SerfStateVisitor {
+ public:
+  /// All memory is reserved here. Nothing is sent before `start`.
+  Node(const NodeOptions& options, Rng rng, Instant now);
+
+  // Inputs.
+  void on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out);
+  [[nodiscard]] bool on_stream_accepted(Instant now, const Endpoint& from, swim::StreamId& stream, Outbox& out);
+  void on_stream_connected(Instant now, swim::StreamId stream, Outbox& out);
+  void on_stream_bytes(Instant now, swim::StreamId stream, Bytes bytes, Outbox& out);
+  void on_stream_closed(Instant now, swim::StreamId stream, Outbox& out);
+  /// Afterwards next_deadline() > now.
+  void on_deadline(Instant now, Outbox& out);
+
+  // Commands.
+  /// `meta` as wire::encode_tags_header and encode_tag make it. REQUIRES: at most 512 bytes.
+  void start(Instant now, Bytes meta, Outbox& out);
+  void set_meta(Instant now, Bytes meta, Outbox& out);
+  /// A push/pull as a joiner; a JoinEvent tells how it ended.
+  void join(Instant now, const Endpoint& to, Outbox& out);
+  /// A push/pull as anti-entropy: no join intent follows.
+  void push_pull(Instant now, const Endpoint& to, Outbox& out);
+  /// An ordinary query to the whole cluster, ourselves included. 0 = too large.
+  QueryToken query(Instant now, const QueryParams& params, Outbox& out);
+  /// A query to one address, with the flag that nobody passes it on. It goes out at the current query time, which it
+  /// does not advance: 600 advancing ones were seen to make a stock agent deaf to an innocent one for 40 s. 0 = too
+  /// large, or no stream is free.
+  QueryToken query_direct(Instant now, const Endpoint& to, Route route, const QueryParams& params, Outbox& out);
+  /// Answers once; the payload is cut off at nothing: false when it is too large, too late, or no stream is free.
+  bool respond(Instant now, const QueryRef& ref, Bytes payload, Outbox& out);
+  /// The graceful leave: intent, then death by own hand, then a moment more of answering pings; ends in Outbox::left.
+  void leave(Instant now, Outbox& out);
+
+  // Questions.
+  [[nodiscard]] Instant next_deadline() const;
+  [[nodiscard]] const Members& members() const { return members_; }
+  [[nodiscard]] std::string_view name() const { return options_.swim.name.view(); }
+  [[nodiscard]] const swim::Core& swim() const { return swim_; }
+  [[nodiscard]] const NodeCounters& counters() const { return counters_; }
+  [[nodiscard]] LamportTime clock() const { return clock_.now(); }
+  [[nodiscard]] LamportTime event_clock() const { return event_clock_.now(); }
+  [[nodiscard]] LamportTime query_clock() const { return query_clock_.now(); }
+  [[nodiscard]] bool leaving() const { return leave_ != Leave::kNo; }
+  /// Serf's own default: gossip interval x 16 x ceil(log10(N + 1)).
+  [[nodiscard]] Duration default_query_timeout() const;
+
+ private:
+  enum class Leave : std::uint8_t { kNo, kIntent, kSwim, kDone };
+
+  void begin(Instant now, Outbox& out);
+  void end() { out_ = nullptr; }
+
+  // swim::Upper
+  void on_member_join(const swim::Record& record) override;
+  void on_member_leave(const swim::Record& record) override;
+  void on_member_update(const swim::Record& record) override;
+  void on_user_message(Bytes payload, const swim::UserSource& source) override;
+  void on_name_conflict(const swim::Record& existing, const Endpoint& other) override;
+  void on_join_result(const swim::JoinResult& result) override;
+  void on_stranger_ping(const Endpoint& source) override;
+  void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) override;
+  void write_state(ByteWriter& out) override;
+  void merge_state(Bytes state, bool join) override;
+
+  // wire::SerfStateVisitor
+  void on_clocks(const wire::SerfStateClocks& clocks) override;
+  void on_status(std::string_view node, std::uint64_t ltime, bool left) override;
+  void on_event(const wire::UserEvent& event) override;
+
+  void on_intent_message(Bytes payload, bool leave);
+  bool apply_leave_intent(const wire::LeaveIntent& intent);
+  bool apply_join_intent(const wire::JoinIntent& intent);
+  void on_query_message(Bytes payload, bool via_stream);
+  void deliver_query(const wire::Query& query, bool via_stream);
+  [[nodiscard]] bool filters_match(const wire::Query& query) const;
+  void on_user_event_message(Bytes payload);
+  void on_response_message(Bytes payload);
+  std::size_t encode_query(const QueryParams& params, std::uint32_t flags, std::uint32_t id, MutableBytes memory) const;
+  bool send_response(const QueryRef& ref, Bytes payload, std::uint32_t flags);
+  void broadcast_join_intent();
+  void copy_record(Member& member, const swim::Record& record) const;
+  void emit(MemberEventKind kind, std::string_view name);
+  void reap();
+  void reconnect();
+  void prune(Slot slot);
+  void advance_leave();
+
+  NodeOptions options_;
+  Rng rng_;
+  Instant now_;
+  Outbox* out_ = nullptr;
+
+  Members members_;
+  LamportClock clock_, event_clock_, query_clock_;
+  swim::BroadcastQueue intents_, queries_queue_, events_;
+  RecentMarks seen_queries_, seen_events_;
+  OpenQueries open_queries_;
+  Leave leave_ = Leave::kNo;
+  swim::BroadcastQueue::Token leave_token_ = 0;
+  Instant leave_deadline_ = kNever;
+  Instant reap_at_ = kNever;
+  Instant reconnect_at_ = kNever;
+  bool join_intent_due_ = false;
+  NodeCounters counters_;
+  swim::Core swim_;
+};
+
+}  // namespace shoal::serf

@@ -1,0 +1,99 @@
+// What a call into serf::Node wants from the outside: packets and streams as swim's outbox has them, and news. The
+// caller owns it, passes it in empty, drains all of it, and clears it before the next call.
+#pragma once
+
+#include "serf/members.h"
+#include "serf/queries.h"
+#include "swim/outbox.h"
+
+namespace shoal::serf {
+
+enum class MemberEventKind : std::uint8_t { kJoin, kLeave, kFailed, kUpdate, kReap };
+[[nodiscard]] std::string_view to_text(MemberEventKind kind);
+
+/// For all but kReap the member can be looked up in Node::members().
+struct MemberEvent {
+  MemberEventKind kind = MemberEventKind::kJoin;
+  NodeName name;
+};
+
+inline constexpr std::size_t kQueryBytesMax = 1024;
+
+/// A query that is meant for this node.
+struct QueryEvent {
+  QueryRef ref;
+  FixedString<128> name;
+  NodeName source;
+  FixedBytes<kQueryBytesMax> payload;
+};
+
+/// An answer to one of our own queries.
+struct ResponseEvent {
+  QueryToken token = 0;
+  bool ack = false;
+  NodeName from;
+  FixedBytes<kQueryBytesMax> payload;
+};
+
+/// A push/pull that was asked for has ended.
+struct JoinEvent {
+  Endpoint to;
+  bool ok = false;
+  FixedString<160> error;
+};
+
+/// Somebody looked for another name at our address: it may know a cluster that has forgotten us.
+struct StrangerEvent {
+  Endpoint source;
+};
+
+/// A living member's name was announced from another address.
+struct ConflictEvent {
+  NodeName name;
+  Endpoint existing;
+  Endpoint other;
+};
+
+class Outbox {
+ public:
+  // One push/pull can bring every member at once; the others are bounded by what one datagram or a turn can hold. What
+  // does not fit is dropped and counted: queries and answers are repeated by their senders.
+  static constexpr std::size_t kQueriesMax = 64;
+  static constexpr std::size_t kResponsesMax = 64;
+  static constexpr std::size_t kOthersMax = 32;
+
+  explicit Outbox(std::size_t members_max)
+      : members(2 * members_max + 16),
+        queries(kQueriesMax),
+        responses(kResponsesMax),
+        joins(kOthersMax),
+        strangers(kOthersMax),
+        conflicts(kOthersMax) {}
+
+  swim::Outbox net;
+  FixedVector<MemberEvent> members;
+  FixedVector<QueryEvent> queries;
+  FixedVector<ResponseEvent> responses;
+  FixedVector<JoinEvent> joins;
+  FixedVector<StrangerEvent> strangers;
+  FixedVector<ConflictEvent> conflicts;
+  bool left = false;  // A leave has ended.
+  std::uint64_t dropped = 0;
+
+  [[nodiscard]] bool empty() const {
+    return net.empty() && members.empty() && queries.empty() && responses.empty() && joins.empty() &&
+           strangers.empty() && conflicts.empty() && !left;
+  }
+  void clear() {
+    net.clear();
+    members.clear();
+    queries.clear();
+    responses.clear();
+    joins.clear();
+    strangers.clear();
+    conflicts.clear();
+    left = false;
+  }
+};
+
+}  // namespace shoal::serf

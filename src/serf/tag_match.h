@@ -1,0 +1,13 @@
+// Whether a tag's value matches a query filter's expression: RE2 syntax, unanchored, as serf has it (trap 33). RE2
+// takes time linear in the input whatever the expression, which matters because expressions come from the network.
+#pragma once
+
+#include <string_view>
+
+namespace shoal::serf {
+
+/// A bad expression matches nothing. An expression of letters, digits, '-' and '_' alone is a plain search and
+/// allocates nothing; others are compiled each time within a fixed memory budget.
+[[nodiscard]] bool tag_matches(std::string_view expr, std::string_view value);
+
+}  // namespace shoal::serf

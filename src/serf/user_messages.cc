@@ -1,0 +1,213 @@
+// Serf messages that come as ML user messages: intents, events, queries and their answers (gossip-protocol facts 5.1,
+// 5.5, 5.6). What is to be passed on goes into the queue as the very bytes that came (trap 31).
+#include "serf/node.h"
+#include "serf/tag_match.h"
+
+namespace shoal::serf {
+namespace {
+
+constexpr LamportTime kWindow = 512;  // Serf's event and query buffers; older messages are dropped.
+
+[[nodiscard]] bool too_old(LamportTime ltime, LamportTime clock) { return clock > kWindow && ltime < clock - kWindow; }
+
+}  // namespace
+
+void Node::on_user_message(Bytes payload, const swim::UserSource& source) {
+  if (payload.empty()) return void(++counters_.malformed);
+  switch (static_cast<wire::SerfType>(payload[0])) {
+    case wire::SerfType::kLeave: return on_intent_message(payload, true);
+    case wire::SerfType::kJoin: return on_intent_message(payload, false);
+    case wire::SerfType::kUserEvent: return on_user_event_message(payload);
+    case wire::SerfType::kQuery: return on_query_message(payload, source.via_stream);
+    case wire::SerfType::kQueryResponse: return on_response_message(payload);
+    case wire::SerfType::kPushPull:
+    case wire::SerfType::kConflictResponse:
+    case wire::SerfType::kKeyRequest:
+    case wire::SerfType::kKeyResponse:
+    case wire::SerfType::kRelay: return void(++counters_.unsupported);
+  }
+  ++counters_.unsupported;
+}
+
+void Node::on_intent_message(Bytes payload, bool leave) {
+  wire::LeaveIntent intent;
+  if (leave) {
+    if (!wire::decode(payload.subspan(1), intent)) return void(++counters_.malformed);
+  } else {
+    wire::JoinIntent join;
+    if (!wire::decode(payload.subspan(1), join)) return void(++counters_.malformed);
+    intent.ltime = join.ltime;
+    intent.node = join.node;
+  }
+  if (!clock_.witness(intent.ltime)) return void(++counters_.clock_jumps);
+  const bool pass_on = leave ? apply_leave_intent(intent) : apply_join_intent({intent.ltime, intent.node});
+  if (pass_on) intents_.push(payload);
+}
+
+void Node::on_user_event_message(Bytes payload) {
+  wire::UserEvent event;
+  if (!wire::decode(payload.subspan(1), event)) return void(++counters_.malformed);
+  if (!event_clock_.witness(event.ltime)) return void(++counters_.clock_jumps);
+  if (too_old(event.ltime, event_clock_.now())) return;
+  const std::uint64_t mark = hash64(event.payload, hash64(as_bytes(event.name), event.ltime));
+  if (seen_events_.insert(mark)) events_.push(payload);
+}
+
+void Node::on_query_message(Bytes payload, bool via_stream) {
+  wire::Query query;
+  if (!wire::decode(payload.subspan(1), query)) return void(++counters_.malformed);
+  const bool direct = (query.flags & wire::kQueryFlagNoBroadcast) != 0;
+  // A direct query neither moves our clock nor is judged by it: its receiver looks at what it says.
+  if (!direct) {
+    if (!query_clock_.witness(query.ltime)) return void(++counters_.clock_jumps);
+    if (too_old(query.ltime, query_clock_.now())) return void(++counters_.queries_old);
+  }
+  if (!seen_queries_.insert(mix64(query.ltime) ^ query.id)) return void(++counters_.queries_repeated);
+  if (!direct) queries_queue_.push(payload);
+  deliver_query(query, via_stream);
+}
+
+bool Node::filters_match(const wire::Query& query) const {
+  if (query.filters.empty()) return true;
+  const swim::Record& self = swim_.self();
+  wire::FilterReader filters(query.filters);
+  while (filters.next()) {
+    switch (filters.kind()) {
+      case wire::FilterReader::Kind::kNodes:
+        if (!filters.names(name())) return false;
+        break;
+      case wire::FilterReader::Kind::kTag:
+        if (!tag_matches(filters.tag().expr, wire::tag_value(self.meta.view(), filters.tag().tag))) return false;
+        break;
+      case wire::FilterReader::Kind::kUnknown: return false;
+    }
+  }
+  return !filters.malformed();
+}
+
+void Node::deliver_query(const wire::Query& query, bool via_stream) {
+  if (!filters_match(query)) return;
+  const auto addr = IpAddress::from_raw(query.addr);
+  if (!addr || query.port == 0) return void(++counters_.malformed);
+  constexpr std::int64_t kTimeoutMax = std::chrono::nanoseconds(10min).count();
+  const std::int64_t timeout = query.timeout_ns < 0             ? 0
+                               : query.timeout_ns > kTimeoutMax ? kTimeoutMax
+                                                                : query.timeout_ns;
+  QueryRef ref;
+  ref.ltime = query.ltime;
+  ref.id = query.id;
+  ref.reply_to = Endpoint{*addr, query.port};
+  ref.via_stream = via_stream;
+  ref.deadline = now_ + Duration(timeout);
+  if ((query.flags & wire::kQueryFlagAck) != 0) static_cast<void>(send_response(ref, {}, wire::kResponseFlagAck));
+  if (query.name.starts_with("_serf_")) {
+    // _serf_ping wants the ack alone; the others come with encryption and name resolution.
+    if (query.name != "_serf_ping") ++counters_.unsupported;
+    return;
+  }
+  if (out_->queries.full()) return void(++out_->dropped);
+  QueryEvent& event = out_->queries.emplace_back();
+  event.ref = ref;
+  const bool fits =
+      event.name.assign(query.name) && event.source.assign(query.source_node) && event.payload.assign(query.payload);
+  if (!fits) {
+    ++counters_.malformed;
+    out_->queries.pop_back();
+  }
+}
+
+void Node::on_response_message(Bytes payload) {
+  wire::QueryResponse response;
+  if (!wire::decode(payload.subspan(1), response)) return void(++counters_.malformed);
+  const bool ack = (response.flags & wire::kResponseFlagAck) != 0;
+  const QueryToken token = open_queries_.match(response.ltime, response.id, response.from, ack, now_);
+  if (token == 0) return;
+  if (out_->responses.full()) return void(++out_->dropped);
+  ResponseEvent& event = out_->responses.emplace_back();
+  event.token = token;
+  event.ack = ack;
+  if (!event.from.assign(response.from) || !event.payload.assign(response.payload)) {
+    ++counters_.malformed;
+    out_->responses.pop_back();
+  }
+}
+
+std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, std::uint32_t id,
+                               MutableBytes memory) const {
+  std::array<std::uint8_t, 512> filter_memory;
+  ByteWriter filters(filter_memory);
+  if (!params.tag_filter.empty()) wire::encode_tag_filter(filters, {params.tag_filter, params.tag_expr});
+  if (!params.node_filter.empty()) wire::encode_node_filter(filters, params.node_filter);
+  const swim::Record& self = swim_.self();
+  wire::Query query;
+  query.ltime = query_clock_.now();
+  query.id = id;
+  query.addr = self.endpoint.addr.raw();
+  query.port = self.endpoint.port;
+  query.source_node = name();
+  query.filters = filters.written();
+  query.flags = flags | (params.ack ? wire::kQueryFlagAck : 0);
+  query.timeout_ns = (params.timeout > Duration{} ? params.timeout : default_query_timeout()).count();
+  query.name = params.name;
+  query.payload = params.payload;
+  ByteWriter writer(memory);
+  wire::encode(writer, query);
+  return filters.ok() && writer.ok() ? writer.size() : 0;
+}
+
+QueryToken Node::query(Instant now, const QueryParams& params, Outbox& out) {
+  begin(now, out);
+  std::array<std::uint8_t, kQueryBytesMax> memory;
+  const auto id = static_cast<std::uint32_t>(rng_.below(std::uint64_t{1} << 31));
+  const std::size_t size = encode_query(params, 0, id, memory);
+  QueryToken token = 0;
+  if (size > 0) {
+    const Duration timeout = params.timeout > Duration{} ? params.timeout : default_query_timeout();
+    token = open_queries_.open(query_clock_.now(), id, now + timeout);
+    query_clock_.increment();
+    // Handled like anybody's: passed on, and answered by ourselves if we are meant.
+    on_query_message(Bytes(memory).first(size), false);
+  }
+  end();
+  return token;
+}
+
+QueryToken Node::query_direct(Instant now, const Endpoint& to, Route route, const QueryParams& params, Outbox& out) {
+  begin(now, out);
+  std::array<std::uint8_t, kQueryBytesMax> memory;
+  const auto id = static_cast<std::uint32_t>(rng_.below(std::uint64_t{1} << 31));
+  const std::size_t size = encode_query(params, wire::kQueryFlagNoBroadcast, id, memory);
+  QueryToken token = 0;
+  if (size > 0) {
+    const Bytes message = Bytes(memory).first(size);
+    bool sent = true;
+    if (route == Route::kStream) {
+      sent = swim_.send_user_by_stream(now, to, message, out.net);
+    } else {
+      swim_.send_user(now, to, message, out.net);
+    }
+    const Duration timeout = params.timeout > Duration{} ? params.timeout : default_query_timeout();
+    if (sent) token = open_queries_.open(query_clock_.now(), id, now + timeout);
+  }
+  end();
+  return token;
+}
+
+bool Node::send_response(const QueryRef& ref, Bytes payload, std::uint32_t flags) {
+  std::array<std::uint8_t, kQueryBytesMax> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, wire::QueryResponse{ref.ltime, ref.id, name(), flags, payload});
+  if (!writer.ok()) return false;
+  if (ref.via_stream) return swim_.send_user_by_stream(now_, ref.reply_to, writer.written(), out_->net);
+  swim_.send_user(now_, ref.reply_to, writer.written(), out_->net);
+  return true;
+}
+
+bool Node::respond(Instant now, const QueryRef& ref, Bytes payload, Outbox& out) {
+  begin(now, out);
+  const bool sent = now <= ref.deadline && send_response(ref, payload, 0);
+  end();
+  return sent;
+}
+
+}  // namespace shoal::serf

@@ -1,0 +1,74 @@
+// Messages that wait to be gossiped, each a bounded number of times. Order: fewest transmissions first, within that the
+// larger first, then the newer; only what fits the space that is left. Source: gossip-protocol facts 3.4.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/containers.h"
+
+namespace shoal::swim {
+
+class BroadcastQueue {
+ public:
+  static constexpr std::size_t kMessageBytesMax = 1400;  // A larger one could never be gossiped.
+  using Token = std::uint64_t;                           // 0 = none.
+
+  explicit BroadcastQueue(std::size_t capacity);
+
+  /// Queues a copy. A message with the same non-zero `key` is replaced: it counts as finished. When the queue is full
+  /// the most transmitted message is dropped (also finished, counted). Too large: dropped, counted, token 0.
+  Token push(Bytes message, std::uint64_t key = 0);
+
+  /// Hands out messages that fit into `budget` bytes, each costing its size plus `overhead`, at most `count_max`. Each
+  /// counts one transmission; at `limit` of them it is finished. `f(Bytes)`; returns the budget that is left.
+  template <typename F>
+  std::size_t take(std::size_t budget, std::size_t overhead, std::uint32_t limit, std::size_t count_max, F&& f) {
+    taken_.clear();
+    while (taken_.size() < count_max && !taken_.full()) {
+      const std::size_t at = next_fit(budget, overhead);
+      if (at == kNone) break;
+      const Key key = order_[at];
+      f(slots_[key.slot].view());
+      budget -= key.size + overhead;
+      order_.erase(at);
+      taken_.push_back(key);
+    }
+    put_back(limit);
+    return budget;
+  }
+
+  /// Whether this message still waits for transmissions.
+  [[nodiscard]] bool pending(Token token) const;
+  [[nodiscard]] std::size_t size() const { return order_.size(); }
+  [[nodiscard]] bool empty() const { return order_.empty(); }
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  static constexpr std::size_t kTakenMax = 255;
+
+  struct Key {
+    std::uint32_t transmits = 0;
+    std::uint32_t size = 0;
+    Token token = 0;  // Grows: larger is newer.
+    std::uint64_t name = 0;
+    std::uint32_t slot = 0;
+    [[nodiscard]] bool before(const Key& other) const;
+  };
+
+  [[nodiscard]] std::size_t next_fit(std::size_t budget, std::size_t overhead) const;
+  [[nodiscard]] std::size_t lower_bound(const Key& key) const;
+  void insert(const Key& key);
+  void remove(std::size_t at);
+  void put_back(std::uint32_t limit);
+
+  FixedVector<FixedBytes<kMessageBytesMax>> slots_;
+  FixedVector<std::uint32_t> free_;
+  FixedVector<Key> order_;  // Sorted.
+  FixedVector<Key> taken_;
+  Token last_token_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace shoal::swim

@@ -1,0 +1,294 @@
+// One node's SWIM + Lifeguard membership as memberlist speaks it. No sockets, no clock, no threads, no globals.
+//
+// Three kinds of method, told apart by name:
+//   on_*                 an input arrived
+//   start, join, ...     a command (same contract)
+//   the others           a question: const, no time, no effect
+// REQUIRES for the first two: `now` never goes back (asserted). Effects are added to `out`; serf::Node, which drives
+// this core, asserts that the shell has drained it before the next input.
+//
+// What the layer above needs from inside is the interface Upper, declared here and implemented there. Its calls come
+// in the middle of an input: an Upper may queue, and answer by send_user, but must not give other commands.
+//
+// Where each rule lives: core.cc (dispatch, timers, gossip), update_rules.cc (alive, suspect, dead: facts 2.2-2.4),
+// probe.cc (one probe cycle: 3.1), streams.cc (push/pull, TCP ping, user messages over TCP: 2.5).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/endpoint.h"
+#include "base/rng.h"
+#include "swim/broadcast_queue.h"
+#include "swim/lifeguard.h"
+#include "swim/members.h"
+#include "swim/outbox.h"
+#include "wire/packet.h"
+#include "wire/stream.h"
+
+namespace shoal::swim {
+
+struct Options {
+  NodeName name;
+  Endpoint advertise;
+  Versions versions{1, 5, 2, 2, 5, 5};
+  Timing timing;
+  bool compress = true;
+  std::size_t members_max = 10'000;
+  std::size_t inbound_streams_max = 16;  // More push/pulls at once are closed unanswered.
+  std::size_t outbound_streams_max = 8;
+  InlineVector<Cidr, 32> allow;  // Who may be a member; empty = all.
+};
+
+/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room.
+[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 128 * 1024 + members_max * 384; }
+
+/// Why something that arrived was not used. Never fatal; each is counted.
+enum class Refusal : std::uint8_t {
+  kMalformed,    // A message that does not decode.
+  kUnsupported,  // A type that nobody knows or that may not stand here.
+  kBadCrc,
+  kBadCompress,
+  kBadCompound,
+  kBadVersions,  // Fewer than six version numbers, or numbers we cannot live with.
+  kBadAddress,   // Neither 4 nor 16 bytes.
+  kNameTooLong,
+  kMetaTooLong,
+  kNotAllowed,  // Outside gossip.allow.
+  kTableFull,
+  kConflict,   // A living member's name from another address.
+  kWrongNode,  // A ping meant for another name.
+  kTooManyStreams,
+  kBadStream,  // Undecodable, encrypted, or too large.
+  kStreamTimeout,
+  kTooManyProbes,  // Indirect pings in progress for others: full.
+  kCount,
+};
+[[nodiscard]] std::string_view to_text(Refusal refusal);
+
+struct Counters {
+  std::array<std::uint64_t, static_cast<std::size_t>(Refusal::kCount)> refused{};
+  std::uint64_t packets_in = 0;
+  std::uint64_t probes = 0;
+  std::uint64_t probes_failed = 0;
+  std::uint64_t refutes = 0;
+  std::uint64_t push_pulls_in = 0;
+  std::uint64_t push_pulls_out = 0;
+};
+
+/// How a push/pull that somebody asked for has ended.
+struct JoinResult {
+  Endpoint to;
+  bool ok = false;
+  std::string_view error{};  // Borrowed for the call.
+};
+
+/// Where a user message came from.
+struct UserSource {
+  bool via_stream = false;
+};
+
+/// The layer above, as the core sees it.
+class Upper {
+ public:
+  virtual void on_member_join(const Record& record) = 0;
+  virtual void on_member_leave(const Record& record) = 0;
+  virtual void on_member_update(const Record& record) = 0;
+  virtual void on_user_message(Bytes payload, const UserSource& source) = 0;
+  virtual void on_name_conflict(const Record& existing, const Endpoint& other) = 0;
+  virtual void on_join_result(const JoinResult& result) = 0;
+  /// A ping for another name came to our address from `source`: somebody remembers who was here before us.
+  virtual void on_stranger_ping(const Endpoint& source) = 0;
+  /// Adds messages (each whole, type byte kUser in front) that fit into `budget`, at `overhead` bytes each.
+  virtual void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) = 0;
+  /// The user state of a push/pull; nothing = none.
+  virtual void write_state(ByteWriter& out) = 0;
+  virtual void merge_state(Bytes state, bool join) = 0;
+
+ protected:
+  ~Upper() = default;
+};
+
+class Core final : private wire::MessageSink {
+ public:
+  /// `upper` outlives the core. All memory is reserved here.
+  Core(const Options& options, Upper& upper, Rng rng, Instant now);
+
+  // Inputs.
+  void on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out);
+  /// Somebody connected to us: whether there is room. With room, `stream` is its name from now on.
+  [[nodiscard]] bool on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream);
+  void on_stream_connected(Instant now, StreamId stream, Outbox& out);
+  void on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& out);
+  /// Closed by the peer, could not connect, or finished. Unknown ids are ignored.
+  void on_stream_closed(Instant now, StreamId stream, Outbox& out);
+  /// Afterwards next_deadline() > now.
+  void on_deadline(Instant now, Outbox& out);
+
+  // Commands.
+  /// The own alive; timers run from here.
+  void start(Instant now, Outbox& out);
+  /// One push/pull; ends in Upper::on_join_result. `join`: as a joiner, not as anti-entropy.
+  void push_pull(Instant now, const Endpoint& to, bool join, Outbox& out);
+  /// Announces new Meta with the next incarnation. REQUIRES: at most kMetaBytesMax.
+  void set_meta(Instant now, Bytes meta, Outbox& out);
+  /// The graceful dead about ourselves. Pings are answered and nothing is refuted from here on; `left()` when told.
+  void leave(Instant now, Outbox& out);
+  /// One user message by datagram, or over a stream of its own (false: no stream is free). `payload` starts with the SF
+  /// type. The only two commands that an Upper may give from inside its callbacks, so that it can answer a message.
+  void send_user(Instant now, const Endpoint& to, Bytes payload, Outbox& out);
+  [[nodiscard]] bool send_user_by_stream(Instant now, const Endpoint& to, Bytes payload, Outbox& out);
+
+  // Questions.
+  [[nodiscard]] Instant next_deadline() const;
+  [[nodiscard]] const Members& members() const { return members_; }
+  [[nodiscard]] const Record& self() const { return members_[self_]; }
+  [[nodiscard]] std::uint32_t health_score() const { return awareness_.score(); }
+  [[nodiscard]] bool leaving() const { return leave_.phase != Leave::Phase::kNo; }
+  [[nodiscard]] bool left() const { return leave_.phase == Leave::Phase::kDone; }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const BroadcastQueue& queue() const { return queue_; }
+  [[nodiscard]] std::size_t others_alive() const;
+  [[nodiscard]] const Options& options() const { return options_; }
+
+ private:
+  enum class Timer : std::uint8_t { kProbe, kProbeTimeout, kProbeEnd, kGossip, kPushPull, kLeave, kCount };
+
+  struct Probe {
+    enum class Phase : std::uint8_t { kIdle, kDirect, kIndirect };
+    Phase phase = Phase::kIdle;
+    NodeName node;
+    std::uint32_t seq_no = 0;
+    Instant sent{};
+    Instant end{};
+    std::uint32_t nacks_expected = 0;
+    std::uint32_t nacks_received = 0;
+    bool tcp_acked = false;
+    bool tick_pending = false;  // A tick fell into the running probe.
+  };
+
+  /// A ping that we send for somebody else.
+  struct Errand {
+    std::uint32_t seq_no = 0;  // Ours.
+    std::uint32_t their_seq_no = 0;
+    Endpoint reply_to;
+    Instant deadline{};
+    bool nack = false;
+  };
+  static constexpr std::size_t kErrandsMax = 256;
+
+  struct Session {
+    enum class Kind : std::uint8_t { kFree, kInbound, kPushPull, kPing, kUser };
+    explicit Session(std::size_t bytes_max) : in(bytes_max), out(bytes_max) {}
+    Kind kind = Kind::kFree;
+    StreamId id = 0;
+    Endpoint peer;
+    Instant deadline = kNever;
+    bool join = false;
+    bool finishing = false;  // All is said; waiting for the shell's close.
+    std::uint32_t seq_no = 0;
+    Buffer in, out;
+    std::size_t in_size = 0, out_size = 0;
+    wire::StreamReader reader{MutableBytes{}};
+  };
+
+  struct Leave {
+    enum class Phase : std::uint8_t { kNo, kBroadcasting, kPropagating, kDone };
+    Phase phase = Phase::kNo;
+    BroadcastQueue::Token token = 0;
+    Instant give_up = kNever;
+  };
+
+  // core.cc
+  void begin(Instant now);
+  void on_message(wire::MessageType type, Bytes body) override;
+  void on_ping(Bytes body);
+  void on_indirect_ping(Bytes body);
+  void on_ack(Bytes body);
+  void on_nack(Bytes body);
+  void gossip();
+  void advance_leave();
+  void expire_errands();
+  void refuse(Refusal refusal) { ++counters_.refused[static_cast<std::size_t>(refusal)]; }
+  void send_with_piggyback(const Endpoint& to, Bytes message);
+  void send_sealed(const Endpoint& to, bool with_crc);
+  void fill_broadcasts(std::size_t budget, std::size_t overhead_ml);
+  [[nodiscard]] Endpoint source_or_sender(Bytes addr, std::uint16_t port) const;
+  [[nodiscard]] std::uint32_t limit() const;
+  Instant& deadline(Timer timer) { return deadlines_[static_cast<std::size_t>(timer)]; }
+
+  // update_rules.cc
+  struct AliveNews {
+    wire::Alive message;
+    bool from_datagram = false;
+    bool local = false;  // Our own announcement about ourselves.
+  };
+  void apply_alive(const AliveNews& news);
+  void apply_suspect(const wire::Suspect& suspect);
+  void apply_dead(const wire::Dead& dead);
+  void refute(std::uint32_t accused);
+  void announce_self();
+  void broadcast_alive(const Record& record, std::uint64_t key);
+  void expire_suspicions();
+  void unsuspect(Slot slot);
+  [[nodiscard]] bool allowed(const IpAddress& address) const;
+
+  // probe.cc
+  void probe_tick();
+  void probe_next();
+  [[nodiscard]] Slot next_target();
+  void start_probe(Slot target);
+  void probe_indirectly();
+  void end_probe(bool acked);
+  void reap();
+  [[nodiscard]] Slot probed() const;
+
+  // streams.cc
+  [[nodiscard]] Session* free_session(bool inbound);
+  [[nodiscard]] Session* session(StreamId id);
+  Session* connect(const Endpoint& to, Session::Kind kind, Instant deadline);
+  void free_up(Session& session);
+  void close(Session& session);
+  void fail(Session& session, std::string_view why);
+  void finish(Session& session);
+  void write_push_pull(Session& session, bool join);
+  void write_sealed(Session& session, Bytes plain);
+  void on_stream_message(Session& session);
+  void answer_error(Session& session, std::string_view text);
+  void merge(const wire::StreamReader& reader);
+  void merge_node(const wire::NodeState& node);
+  void expire_streams();
+  void start_tcp_ping(const Endpoint& to, std::string_view node);
+
+  Options options_;
+  Upper& upper_;
+  Rng rng_;
+  Instant now_;
+  Outbox* out_ = nullptr;  // Valid during an input or command.
+  Endpoint sender_;        // Of the datagram in hand.
+  bool in_datagram_ = false;
+
+  Members members_;
+  Slot self_ = kNoSlot;
+  std::uint32_t incarnation_ = 0;
+  std::uint32_t seq_no_ = 0;
+  FixedVector<Slot> suspects_;  // Those whose suspicion timer runs.
+  Awareness awareness_;
+  BroadcastQueue queue_;
+  Probe probe_;
+  std::size_t probe_at_ = 0;
+  FixedVector<Errand> errands_;
+  Leave leave_;
+  std::array<Instant, static_cast<std::size_t>(Timer::kCount)> deadlines_;
+  FixedVector<Session> sessions_;
+  StreamId last_stream_ = 0;
+  Counters counters_;
+
+  wire::PacketOpener opener_;
+  wire::PacketSealer sealer_;
+  Buffer plain_;    // Scratch: a push/pull before compression.
+  Buffer inflate_;  // Scratch: a push/pull after decompression.
+  FixedVector<Slot> picks_;
+};
+
+}  // namespace shoal::swim

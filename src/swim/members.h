@@ -1,0 +1,73 @@
+// The table of ML records: one a node, in whatever state, the own one included. Slots are stable while a record lives.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/containers.h"
+#include "base/endpoint.h"
+#include "base/named_table.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "swim/lifeguard.h"
+
+namespace shoal::swim {
+
+inline constexpr std::size_t kNameBytesMax = 255;  // Ours; memberlist has no limit. Longer: refused, counted.
+inline constexpr std::size_t kMetaBytesMax = 512;
+
+using NodeName = FixedString<kNameBytesMax>;
+using Meta = FixedBytes<kMetaBytesMax>;
+using shoal::kNoSlot;
+using shoal::Slot;
+
+/// The wire's values: frozen.
+enum class State : std::uint8_t { kAlive = 0, kSuspect = 1, kDead = 2, kLeft = 3 };
+[[nodiscard]] std::string_view to_text(State state);
+
+/// ML and SF protocol numbers [pmin, pmax, pcur, dmin, dmax, dcur]; always all six, since Go peers crash on fewer.
+using Versions = std::array<std::uint8_t, 6>;
+
+/// Whether a node with these numbers can be a member beside us (ML 2, SF 2 to 5).
+[[nodiscard]] bool compatible(const Versions& versions);
+
+struct Record {
+  NodeName name;
+  Endpoint endpoint;  // Address bytes exactly as received (4 or 16).
+  Meta meta;
+  Versions versions{};
+  std::uint32_t incarnation = 0;
+  State state = State::kDead;
+  Instant state_change{};
+  Suspicion suspicion{};  // Only while kSuspect.
+
+  [[nodiscard]] bool gone() const { return state == State::kDead || state == State::kLeft; }
+};
+
+class Members {
+ public:
+  Members(std::size_t members_max, std::uint64_t hash_seed) : table_(members_max, hash_seed) {}
+
+  [[nodiscard]] Slot find(std::string_view name) const { return table_.find(name); }
+  /// A new record, dead with incarnation 0, at a random place of the probe order. When the table is full the record
+  /// that left longest ago goes, then the one that died longest ago; kNoSlot when all are alive.
+  Slot insert(std::string_view name, Rng& rng);
+  void erase(Slot slot) { table_.erase(slot); }
+
+  Record& operator[](Slot slot) { return table_[slot]; }
+  const Record& operator[](Slot slot) const { return table_[slot]; }
+
+  /// n of all formulas: every record, self included.
+  [[nodiscard]] std::size_t size() const { return table_.size(); }
+  [[nodiscard]] std::size_t capacity() const { return table_.capacity(); }
+  /// All slots in probe order.
+  [[nodiscard]] std::span<const Slot> slots() const { return table_.slots(); }
+  void shuffle(Rng& rng) { rng.shuffle(table_.order()); }
+
+ private:
+  [[nodiscard]] Slot oldest(State state) const;
+
+  NamedTable<Record> table_;
+};
+
+}  // namespace shoal::swim

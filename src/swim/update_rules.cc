@@ -1,0 +1,184 @@
+// What an alive, suspect or dead message does to the table: gossip-protocol facts 2.2, 2.3 and 2.4, in their order.
+#include <algorithm>
+
+#include "base/hash.h"
+#include "swim/core.h"
+
+namespace shoal::swim {
+namespace {
+
+std::uint64_t key_of(std::string_view name) { return hash64(as_bytes(name), 1); }
+std::uint64_t accuser_of(std::string_view name) { return hash64(as_bytes(name), 2); }
+
+}  // namespace
+
+bool Core::allowed(const IpAddress& address) const {
+  if (options_.allow.empty()) return true;
+  for (const Cidr& range : options_.allow) {
+    if (range.contains(address)) return true;
+  }
+  return false;
+}
+
+void Core::broadcast_alive(const Record& record, std::uint64_t key) {
+  std::array<std::uint8_t, BroadcastQueue::kMessageBytesMax> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, wire::Alive{record.incarnation, record.name.view(), record.endpoint.addr.raw(),
+                                   record.endpoint.port, record.meta.view(), record.versions});
+  SHOAL_ASSERT(writer.ok());
+  queue_.push(writer.written(), key);
+}
+
+void Core::announce_self() {
+  const Record& self = members_[self_];
+  const NodeName name = self.name;
+  const Meta meta = self.meta;
+  apply_alive(AliveNews{.message = {++incarnation_, name.view(), options_.advertise.addr.raw(), options_.advertise.port,
+                                    meta.view(), options_.versions},
+                        .from_datagram = false,
+                        .local = true});
+}
+
+void Core::refute(std::uint32_t accused) {
+  if (accused >= ++incarnation_) incarnation_ = accused + 1;
+  Record& self = members_[self_];
+  self.incarnation = incarnation_;
+  awareness_.apply(+1);
+  ++counters_.refutes;
+  // Named by address as memberlist does, so that it neither displaces nor is displaced by news under our name.
+  broadcast_alive(self, hash64(options_.advertise.addr.raw(), 3));
+}
+
+void Core::unsuspect(Slot slot) {
+  for (std::size_t i = 0; i < suspects_.size(); ++i) {
+    if (suspects_[i] == slot) return suspects_.swap_erase(i);
+  }
+}
+
+void Core::apply_alive(const AliveNews& news) {
+  const wire::Alive& a = news.message;
+  if (a.node.size() > kNameBytesMax || a.node.empty()) return refuse(Refusal::kNameTooLong);
+  if (a.meta.size() > kMetaBytesMax) return refuse(Refusal::kMetaTooLong);
+  const auto addr = IpAddress::from_raw(a.addr);
+  if (!addr) return refuse(Refusal::kBadAddress);
+  const Endpoint endpoint{*addr, a.port != 0 ? a.port : options_.advertise.port};
+  // Without all six numbers a record would poison the push/pulls of every Go peer it is forwarded to (trap 8, 9).
+  Versions versions{};
+  if (a.vsn.size() < versions.size()) return refuse(Refusal::kBadVersions);
+  std::copy_n(a.vsn.begin(), versions.size(), versions.begin());
+  if (!compatible(versions)) return refuse(Refusal::kBadVersions);
+  if (!news.local && (!allowed(*addr) || (news.from_datagram && !allowed(sender_.addr)))) {
+    return refuse(Refusal::kNotAllowed);
+  }
+
+  Slot slot = members_.find(a.node);
+  const bool about_me = slot != kNoSlot && slot == self_;
+  if (about_me && leaving()) return;
+  if (slot == kNoSlot) {
+    slot = members_.insert(a.node, rng_);
+    if (slot == kNoSlot) return refuse(Refusal::kTableFull);
+    members_[slot].endpoint = endpoint;
+    members_[slot].versions = versions;
+    SHOAL_ASSERT(members_[slot].meta.assign(a.meta));
+    members_[slot].state_change = now_;
+  }
+  Record& record = members_[slot];
+  bool moved = false;
+  if (record.endpoint != endpoint) {
+    // Only a name that has left may come back from elsewhere (DeadNodeReclaimTime is 0).
+    if (record.state != State::kLeft || about_me) {
+      refuse(Refusal::kConflict);
+      return upper_.on_name_conflict(record, endpoint);
+    }
+    moved = true;
+  }
+  if (!about_me && !moved && a.incarnation <= record.incarnation) return;
+  if (about_me && a.incarnation < record.incarnation) return;
+  unsuspect(slot);
+
+  if (about_me && !news.local) {
+    const bool same =
+        a.incarnation == record.incarnation && same_bytes(a.meta, record.meta.view()) && versions == record.versions;
+    if (!same) refute(a.incarnation);
+    return;
+  }
+  const State before = record.state;
+  const bool meta_changed = !same_bytes(a.meta, record.meta.view());
+  record.versions = versions;
+  record.incarnation = a.incarnation;
+  SHOAL_ASSERT(record.meta.assign(a.meta));
+  record.endpoint = endpoint;
+  if (record.state != State::kAlive) {
+    record.state = State::kAlive;
+    record.state_change = now_;
+  }
+  broadcast_alive(record, key_of(a.node));
+  if (before == State::kDead || before == State::kLeft) {
+    upper_.on_member_join(record);
+  } else if (meta_changed || (news.local && before == State::kAlive)) {
+    upper_.on_member_update(record);
+  }
+}
+
+void Core::apply_suspect(const wire::Suspect& s) {
+  const Slot slot = members_.find(s.node);
+  if (slot == kNoSlot) return;
+  Record& record = members_[slot];
+  if (s.incarnation < record.incarnation) return;
+
+  std::array<std::uint8_t, 2 * kNameBytesMax + 128> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, s);
+  if (record.state == State::kSuspect) {
+    if (record.suspicion.confirm(accuser_of(s.from)) && writer.ok()) queue_.push(writer.written(), key_of(s.node));
+    return;
+  }
+  if (record.state != State::kAlive) return;
+  if (slot == self_) {
+    if (!leaving()) refute(s.incarnation);
+    return;
+  }
+  if (writer.ok()) queue_.push(writer.written(), key_of(s.node));
+  record.incarnation = s.incarnation;
+  record.state = State::kSuspect;
+  record.state_change = now_;
+  record.suspicion = Suspicion(options_.timing, members_.size(), accuser_of(s.from), now_);
+  suspects_.push_back(slot);
+}
+
+void Core::expire_suspicions() {
+  for (std::size_t i = 0; i < suspects_.size();) {
+    const Slot slot = suspects_[i];
+    if (members_[slot].suspicion.deadline() > now_) {
+      ++i;
+      continue;
+    }
+    const NodeName node = members_[slot].name;
+    // Takes the slot out of suspects_, so `i` now names the next one.
+    apply_dead(wire::Dead{members_[slot].incarnation, node.view(), options_.name.view()});
+  }
+}
+
+void Core::apply_dead(const wire::Dead& d) {
+  const Slot slot = members_.find(d.node);
+  if (slot == kNoSlot) return;
+  Record& record = members_[slot];
+  if (d.incarnation < record.incarnation) return;
+  unsuspect(slot);
+  if (record.gone()) return;
+  if (slot == self_ && !leaving()) return refute(d.incarnation);
+
+  std::array<std::uint8_t, 2 * kNameBytesMax + 128> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, d);
+  if (writer.ok()) {
+    const BroadcastQueue::Token token = queue_.push(writer.written(), key_of(d.node));
+    if (slot == self_) leave_.token = token;
+  }
+  record.incarnation = d.incarnation;
+  record.state = d.node == d.from ? State::kLeft : State::kDead;
+  record.state_change = now_;
+  upper_.on_member_leave(record);
+}
+
+}  // namespace shoal::swim

@@ -1,0 +1,94 @@
+// The datagram pipeline in both directions, one line a step (gossip-protocol facts 1.1):
+//
+//   send:     messages -> compound -> compress -> CRC
+//   receive:  CRC -> dispatch, where compress and compound recurse
+//
+// Encryption and the label go outside of these and have their place in `open` and `finish` when they come.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/containers.h"
+#include "wire/messages.h"
+
+namespace shoal::wire {
+
+inline constexpr std::size_t kPacketBudget = 1400;  // memberlist's UDPBufferSize; the CRC header is not counted.
+inline constexpr std::size_t kCrcHeaderBytes = 5;
+inline constexpr std::size_t kCompoundHeaderBytes = 2;
+inline constexpr std::size_t kCompoundPartBytes = 2;
+inline constexpr std::size_t kCompoundPartsMax = 127;  // 0.2.2 cannot read more (trap 19).
+inline constexpr std::size_t kDatagramBytesMax = 65'507;
+
+/// What was wrong with (a part of) a datagram. Whole messages before the fault have been delivered.
+enum class PacketFault : std::uint8_t {
+  kNone,
+  kEmpty,
+  kBadCrc,
+  kBadCompress,        // Unknown algorithm, broken LZW, or more output than allowed.
+  kTruncatedCompound,  // The parts that were whole have been delivered.
+  kEmptyPart,          // A part of a compound, or what was compressed, has no byte.
+  kTooDeep,            // Nesting over kDepthMax.
+  kUnsupported,        // A type that may not stand here, or that nobody knows; a label.
+  kCount,
+};
+[[nodiscard]] std::string_view to_text(PacketFault fault);
+
+class MessageSink {
+ public:
+  /// A plain message: `type` is one of ping, indirect ping, ack, nack, suspect, alive, dead, user. `body` is what
+  /// follows the type byte, borrowed for the call.
+  virtual void on_message(MessageType type, Bytes body) = 0;
+
+ protected:
+  ~MessageSink() = default;
+};
+
+class PacketOpener {
+ public:
+  static constexpr int kDepthMax = 8;
+
+  /// `inflate_bytes_max` bounds what one datagram may decompress to, all levels together. Reserved once.
+  explicit PacketOpener(std::size_t inflate_bytes_max = 1024 * 1024);
+
+  /// Delivers every message of the datagram in order; returns the first fault met. A fault in one part of a compound
+  /// does not keep back the others. An encrypted datagram cannot be told from a ping or indirect ping with a body that
+  /// does not decode.
+  PacketFault open(Bytes datagram, MessageSink& sink);
+
+ private:
+  PacketFault dispatch(Bytes message, MessageSink& sink, int depth);
+  PacketFault open_compound(Bytes body, MessageSink& sink, int depth);
+  PacketFault open_compressed(Bytes body, MessageSink& sink, int depth);
+
+  Buffer inflated_;
+  std::size_t inflated_used_ = 0;
+};
+
+/// Collects messages and makes one datagram of them. REQUIRES in all: no message is empty.
+class PacketSealer {
+ public:
+  explicit PacketSealer(bool compress);
+
+  void begin();
+  /// False when it does not fit (one datagram with CRC, kCompoundPartsMax parts): nothing has changed.
+  [[nodiscard]] bool add(Bytes message);
+  [[nodiscard]] std::size_t parts() const { return parts_; }
+  /// Size if sealed now without compression and CRC: one message bare, several as a compound.
+  [[nodiscard]] std::size_t plain_size() const;
+  /// Writes the datagram into `out`; returns its size, 0 when it did not fit or nothing was added. May be called again
+  /// for the same messages, for another peer. Compressed only if that makes it smaller.
+  [[nodiscard]] std::size_t finish(bool with_crc, MutableBytes out);
+
+ private:
+  [[nodiscard]] Bytes sealed_plain();
+
+  bool compress_;
+  Buffer memory_;  // Room for the longest compound header, then the messages back to back.
+  std::uint16_t lengths_[kCompoundPartsMax] = {};
+  std::size_t parts_ = 0;
+  std::size_t used_ = 0;
+};
+
+}  // namespace shoal::wire
