@@ -81,6 +81,7 @@ bool Node::apply_leave_intent(const wire::LeaveIntent& intent) {
   member.status_ltime = intent.ltime;
   if (member.status == Status::kAlive) {
     member.status = Status::kLeaving;
+    emit(MemberEventKind::kLeaving, intent.node);
   } else if (member.status == Status::kFailed) {
     member.status = Status::kLeft;
     member.gone_since = now_;

@@ -14,6 +14,7 @@ constexpr Duration kReconnectInterval = 30s;
 std::string_view to_text(MemberEventKind kind) {
   switch (kind) {
     case MemberEventKind::kJoin: return "join";
+    case MemberEventKind::kLeaving: return "leaving";
     case MemberEventKind::kLeave: return "leave";
     case MemberEventKind::kFailed: return "failed";
     case MemberEventKind::kUpdate: return "update";

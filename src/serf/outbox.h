@@ -8,7 +8,8 @@
 
 namespace shoal::serf {
 
-enum class MemberEventKind : std::uint8_t { kJoin, kLeave, kFailed, kUpdate, kReap };
+/// kLeaving: it has said that it goes (serf itself has no event for that); kLeave: it is gone.
+enum class MemberEventKind : std::uint8_t { kJoin, kLeaving, kLeave, kFailed, kUpdate, kReap };
 [[nodiscard]] std::string_view to_text(MemberEventKind kind);
 
 /// For all but kReap the member can be looked up in Node::members().

@@ -1,7 +1,5 @@
 #include "wire/msgpack.h"
 
-#include "base/check.h"
-
 namespace shoal::wire::msgpack {
 namespace {
 
@@ -89,13 +87,16 @@ void put_uint(ByteWriter& out, std::uint64_t value) {
 }
 
 void put_int(ByteWriter& out, std::int64_t value) {
-  SHOAL_ASSERT(value >= 0);
-  if (value < 0x80) {
+  constexpr std::int64_t kFixMin = -32;
+  if (value >= kFixMin && value < 0x80) {
     out.u8(static_cast<std::uint8_t>(value));
-  } else if (value <= 0x7fff) {
+  } else if (value >= -0x80 && value < 0) {
+    out.u8(kInt8);
+    out.u8(static_cast<std::uint8_t>(value));
+  } else if (value >= -0x8000 && value <= 0x7fff) {
     out.u8(kInt16);
     out.u16(static_cast<std::uint16_t>(value));
-  } else if (value <= 0x7fffffff) {
+  } else if (value >= -0x80000000LL && value <= 0x7fffffff) {
     out.u8(kInt32);
     out.u32(static_cast<std::uint32_t>(value));
   } else {

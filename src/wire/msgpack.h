@@ -31,8 +31,8 @@ void put_nil(ByteWriter& out);
 void put_bool(ByteWriter& out, bool value);
 /// In the smallest form.
 void put_uint(ByteWriter& out, std::uint64_t value);
-/// A field that is signed in Go: up to 127 as above, beyond that int16/32/64 as current Go peers write it; old peers
-/// write the unsigned form, everybody reads both. REQUIRES: value >= 0.
+/// A field that is signed in Go: one byte from -32 to 127, beyond that int8 (negative only), int16, 32, 64, as current
+/// Go peers write it. Old peers write what is not negative in the unsigned form; everybody reads both.
 void put_int(ByteWriter& out, std::int64_t value);
 void put_text(ByteWriter& out, std::string_view text);
 /// Nothing is written as nil.

@@ -115,7 +115,7 @@ bool PacketSealer::add(Bytes message) {
   SHOAL_ASSERT(!message.empty());
   if (parts_ == kCompoundPartsMax) return false;
   const std::size_t header = parts_ == 0 ? 0 : kCompoundHeaderBytes + (parts_ + 1) * kCompoundPartBytes;
-  if (message.size() > kPlainBytesMax - header - used_) return false;
+  if (message.size() > kPlainBytesMax || header + used_ + message.size() > kPlainBytesMax) return false;
   std::memcpy(memory_.bytes().data() + kLongestCompoundHeader + used_, message.data(), message.size());
   lengths_[parts_] = static_cast<std::uint16_t>(message.size());
   used_ += message.size();

@@ -53,8 +53,8 @@ class PacketOpener {
   explicit PacketOpener(std::size_t inflate_bytes_max = 1024 * 1024);
 
   /// Delivers every message of the datagram in order; returns the first fault met. A fault in one part of a compound
-  /// does not keep back the others. An encrypted datagram cannot be told from a ping or indirect ping with a body that
-  /// does not decode.
+  /// does not keep back the others. An encrypted datagram cannot be told from a ping or indirect ping whose body does
+  /// not decode or, by chance, is an object without a field.
   PacketFault open(Bytes datagram, MessageSink& sink);
 
  private:

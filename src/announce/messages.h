@@ -1,0 +1,88 @@
+// What tasks and sidecars say to each other, as plain values: the queries `announce`, `solicit` and `depart`. The wire
+// form is proto/shoal.proto; codec.h turns one into the other. Everything here is bounded and stored in place.
+#pragma once
+
+#include <cstdint>
+
+#include "base/containers.h"
+
+namespace shoal::announce {
+
+inline constexpr std::string_view kAnnounceQuery = "announce";
+inline constexpr std::string_view kSolicitQuery = "solicit";
+inline constexpr std::string_view kDepartQuery = "depart";
+
+using NodeName = FixedString<255>;
+using PoolName = FixedString<64>;
+using ServerName = FixedString<128>;
+using ReasonText = FixedString<383>;
+
+/// Which start of a node, and which word of that start. A higher start_id is newer; within one start the highest seq
+/// wins, so that a late or repeated "ready" never brings back what has departed.
+struct Generation {
+  std::uint64_t start_id = 0;  // Unix milliseconds at the task's start; 0 = a Go peer, the oldest.
+  std::uint64_t seq = 0;
+  friend auto operator<=>(const Generation&, const Generation&) = default;
+};
+
+enum class TaskState : std::uint8_t {
+  kReady,      // Serve me.
+  kUnready,    // Alive, but do not send requests.
+  kDeparting,  // Leaving: as after a depart.
+  kUnknown,    // A word we do not know, from a newer peer: tolerated, not served.
+};
+
+struct Announcement {
+  std::uint16_t port = 0;
+  PoolName pool;  // Empty = the sidecar's default pool.
+  TaskState state = TaskState::kReady;
+  std::uint16_t weight = 100;  // 1-256.
+  Generation generation;
+  std::uint64_t nonce = 0;  // Only in the answer to a solicit.
+};
+
+struct Departure {
+  std::uint16_t port = 0;
+  PoolName pool;
+  std::uint32_t timeout_seconds = 0;
+  Generation generation;
+};
+
+enum class Reason : std::uint8_t { kNone, kRetry, kFix };
+
+/// What a sidecar knows of one task's server, over all its HAProxy processes. Both answers are made from it.
+struct Standing {
+  bool in_rotation = false;  // In every connected HAProxy, at least one.
+  bool out = false;          // In no connected HAProxy: in maintenance with weight 0, or not there at all.
+  bool drained = false;      // `out`, and no request in flight or queued anywhere.
+  std::uint32_t in_flight = 0;
+  std::uint32_t proxies_up = 0;
+  std::uint32_t proxies_total = 0;
+  Reason reason = Reason::kNone;  // Why it is not where it is wanted.
+  ReasonText reason_text;         // Names what to change.
+  ServerName server;
+};
+
+struct AnnounceAnswer {
+  bool accepted = false;
+  bool pending = false;
+  Reason reason = Reason::kNone;
+  ReasonText reason_text;
+  ServerName server;
+  std::uint32_t proxies_up = 0;
+  std::uint32_t proxies_total = 0;
+};
+
+struct DepartAnswer {
+  bool accepted = false;
+  bool pending = false;
+  bool drained = false;
+  std::uint32_t in_flight = 0;
+  Reason reason = Reason::kNone;
+  ReasonText reason_text;
+  ServerName server;
+  std::uint32_t proxies_up = 0;
+  std::uint32_t proxies_total = 0;
+};
+
+}  // namespace shoal::announce

@@ -1,0 +1,162 @@
+// serf::Node on the reactor: its socket, its listener, its streams, its timer, its seeds. Both roles have one.
+//
+// Packets and streams leave at once; news is given to the handler at the end of the turn, so that nothing happens in
+// the middle of a core's input.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "announce/codec.h"
+#include "announce/member.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "reactor/loop.h"
+#include "reactor/resolver.h"
+#include "reactor/tcp_stream.h"
+#include "reactor/udp_socket.h"
+#include "serf/node.h"
+#include "serf/seeds.h"
+
+namespace shoal::app {
+
+/// What gossip has to tell. Called at the end of a turn; may give the driver any command.
+class GossipHandler {
+ public:
+  /// `member` is null for a reaped one.
+  virtual void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) = 0;
+  /// Answer with GossipDriver::answer and this ref.
+  virtual void on_query(std::uint64_t ref, const serf::QueryEvent& query) = 0;
+  /// `token` as given to `ask`.
+  virtual void on_response(std::uint64_t token, std::string_view from, Bytes payload) = 0;
+  /// The question could not be sent at all.
+  virtual void on_ask_failed(std::uint64_t token) = 0;
+  virtual void on_left() = 0;
+
+ protected:
+  ~GossipHandler() = default;
+};
+
+/// A question to one node.
+struct Question {
+  std::uint64_t token = 0;
+  announce::Route route = announce::Route::kDirectUdp;
+  Endpoint to;
+  std::string_view node;
+  std::string_view query;
+  Bytes payload;
+  Duration timeout = 5s;
+};
+
+using Tags = std::vector<std::pair<std::string, std::string>>;
+
+/// Tag that tells shoal from a Go prototype or a stock agent with the same role: the version of our query fields.
+inline constexpr std::string_view kShoalTag = "shoal";
+inline constexpr std::string_view kShoalTagValue = "1";
+
+class GossipDriver final : private reactor::StreamHandler {
+ public:
+  GossipDriver(reactor::Loop& loop, const config::Config& config, Log& log, GossipHandler& handler);
+  ~GossipDriver();
+
+  /// Binds UDP and TCP. The error names the address and the fix.
+  [[nodiscard]] Result<void> bind();
+  /// Finds the address to tell the others (at most a second), then calls `ready`. It stays the same from then on.
+  void find_address(std::function<void()> ready);
+  /// Joins for ever. REQUIRES: find_address is done.
+  void start(const Tags& tags);
+
+  void set_tags(const Tags& tags);
+  void ask(const Question& question);
+  void answer(std::uint64_t ref, Bytes payload);
+  /// Anti-entropy with one address, for a query from a node that we do not know yet.
+  void push_pull(const Endpoint& to);
+  void leave();
+  /// Resolves and joins the seeds at once instead of at the next slow round.
+  void hurry();
+
+  [[nodiscard]] const serf::Node& node() const { return *node_; }
+  [[nodiscard]] const Endpoint& advertise() const { return advertise_; }
+  [[nodiscard]] bool started() const { return node_ != nullptr; }
+  /// A join has succeeded, or there is nobody to join.
+  [[nodiscard]] bool joined() const { return joined_; }
+
+ private:
+  struct OpenQuestion {
+    serf::QueryToken query = 0;
+    std::uint64_t token = 0;
+  };
+  struct PendingAsk {  // Waits for its push/pull.
+    Question question;
+    std::array<std::uint8_t, announce::kPayloadBytesMax> payload{};
+    std::size_t payload_size = 0;
+  };
+
+  void on_accepted(reactor::TcpStream& stream) override;
+  void on_connected(reactor::TcpStream& stream) override;
+  void on_failed(reactor::TcpStream& stream, reactor::StreamEnd why) override;
+  void on_bytes(reactor::TcpStream& stream, Bytes bytes) override;
+  void on_end(reactor::TcpStream& stream) override;
+  void on_written(reactor::TcpStream& stream) override;
+  void on_closed(reactor::TcpStream& stream, reactor::StreamEnd why) override;
+
+  template <typename F>
+  void drive(F&& f);
+  void drain();
+  void carry_out(const swim::StreamEffect& effect);
+  void stream_over(reactor::TcpStream& stream);
+  void end_stream(reactor::TcpStream& stream);
+  void give_news();
+  void tell_join(const serf::JoinEvent& join);
+  void on_stranger(const Endpoint& source);
+  void send_question(const Question& question, serf::Route route);
+  void run_seeds(serf::Seeds::Effects& effects);
+  void on_resolved(const reactor::Resolved& answer);
+  void update_contact();
+  void settle_address(const Endpoint* seed);
+  [[nodiscard]] Result<void> bind_port(std::uint16_t port);
+  [[nodiscard]] reactor::TcpStream* stream_of(swim::StreamId id);
+
+  reactor::Loop& loop_;
+  const config::Config& config_;
+  Log& log_;
+  GossipHandler& handler_;
+  Endpoint bound_;
+  Endpoint advertise_;
+  std::function<void()> address_ready_;
+
+  std::unique_ptr<serf::Node> node_;
+  std::unique_ptr<serf::Seeds> seeds_;
+  serf::Outbox outbox_;
+  serf::Outbox news_;  // Of this turn.
+  bool driving_ = false;
+  bool giving_news_ = false;
+  bool contact_stale_ = true;
+  bool joined_ = false;
+  bool join_trouble_told_ = false;
+  Instant stranger_after_{};
+
+  FixedVector<OpenQuestion> questions_;
+  FixedVector<PendingAsk> pending_asks_;
+  FixedVector<std::uint64_t> failed_asks_;
+  std::vector<serf::QueryRef> refs_;
+  std::uint64_t last_ref_ = 0;
+
+  reactor::UdpSocket udp_;
+  reactor::StreamPool streams_;
+  std::vector<swim::StreamId> stream_ids_;  // Beside the pool: which stream of the core a slot serves; 0 = none.
+  std::vector<bool> peer_ended_;            // It has said all while we were still writing.
+  std::unique_ptr<reactor::TcpListener> listener_;
+  reactor::Resolver resolver_;
+  reactor::Timer node_timer_;
+  reactor::Timer seeds_timer_;
+  reactor::Timer address_timer_;
+};
+
+}  // namespace shoal::app

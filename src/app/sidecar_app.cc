@@ -1,0 +1,413 @@
+#include "app/sidecar_app.h"
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "announce/registrar.h"
+#include "app/gossip_driver.h"
+#include "app/process.h"
+#include "reactor/connect_probe.h"
+#include "reactor/signals.h"
+#include "reactor/unix_stream.h"
+#include "sidecar/core.h"
+
+namespace shoal::app {
+namespace {
+
+constexpr Duration kLeaveMost = 2s;
+/// From the join until every task has had time to answer a solicit, its repetitions included.
+constexpr Duration kSettleAfterJoin = 4s;
+
+sidecar::Options core_options(const config::Config& config, const Endpoint& advertise) {
+  sidecar::Options options;
+  options.sockets.push_back(FixedString<108>(config.haproxy.socket));
+  options.registry.members_max = config.gossip.members_max;
+  options.registry.tombstones_max = config.gossip.members_max;
+  SHOAL_ASSERT(options.registry.default_pool.assign(config.haproxy.backend));
+  SHOAL_ASSERT(options.registry.server_prefix.assign(config.haproxy.server_prefix));
+  options.policy.grace = config.haproxy.grace;
+  options.policy.allow_loopback = advertise.addr.is_loopback();
+  options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
+  for (const std::string& pool : config.haproxy.backends) {
+    const auto name = haproxy::BackendName::parse(pool);
+    if (name && !options.policy.pools.full()) options.policy.pools.push_back(*name);
+  }
+  const auto server_options = haproxy::ServerOptions::parse(config.haproxy.server_options);
+  SHOAL_ASSERT(server_options.ok());  // config has checked the words.
+  options.server_options = server_options.value();
+  options.reconcile_interval = config.haproxy.reconcile_interval;
+  return options;
+}
+
+announce::Registrar::Options registrar_options(const config::Config& config, const Endpoint& advertise) {
+  announce::Registrar::Options options;
+  options.members_max = config.gossip.members_max;
+  options.solicit_interval = config.sidecar.solicit_interval;
+  options.allow_loopback = advertise.addr.is_loopback();
+  return options;
+}
+
+sidecar::MemberStatus sidecar_status(serf::MemberEventKind kind, const serf::Member* member) {
+  if (kind == serf::MemberEventKind::kReap || member == nullptr) return sidecar::MemberStatus::kReaped;
+  switch (member->status) {
+    case serf::Status::kAlive: return sidecar::MemberStatus::kAlive;
+    case serf::Status::kLeaving: return sidecar::MemberStatus::kLeaving;
+    case serf::Status::kLeft: return sidecar::MemberStatus::kLeft;
+    case serf::Status::kNone:
+    case serf::Status::kFailed: return sidecar::MemberStatus::kFailed;
+  }
+  SHOAL_UNREACHABLE();
+}
+
+announce::MemberStatus announce_status(sidecar::MemberStatus status) {
+  switch (status) {
+    case sidecar::MemberStatus::kAlive: return announce::MemberStatus::kAlive;
+    case sidecar::MemberStatus::kSuspect: return announce::MemberStatus::kSuspect;
+    case sidecar::MemberStatus::kLeaving:
+    case sidecar::MemberStatus::kLeft: return announce::MemberStatus::kLeft;
+    case sidecar::MemberStatus::kFailed: return announce::MemberStatus::kFailed;
+    case sidecar::MemberStatus::kReaped: return announce::MemberStatus::kReaped;
+  }
+  SHOAL_UNREACHABLE();
+}
+
+sidecar::VerifyResult verify_result(reactor::ProbeResult result) {
+  switch (result) {
+    case reactor::ProbeResult::kConnected: return sidecar::VerifyResult::kConnected;
+    case reactor::ProbeResult::kRefused: return sidecar::VerifyResult::kRefused;
+    case reactor::ProbeResult::kTimedOut: return sidecar::VerifyResult::kTimedOut;
+    case reactor::ProbeResult::kUnreachable: return sidecar::VerifyResult::kUnreachable;
+  }
+  SHOAL_UNREACHABLE();
+}
+
+class SidecarApp final : private GossipHandler {
+ public:
+  explicit SidecarApp(const config::Config& config)
+      : config_(config),
+        process_log_(config.log),
+        log_(process_log_.log()),
+        rng_(reactor::entropy_u64()),
+        signals_(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP}, [this](int signal, int) { on_signal(signal); }),
+        gossip_(loop_, config, log_, *this),
+        core_out_(1, haproxy::SessionOptions{}),
+        main_stream_(*this, haproxy::Stream::kMain),
+        probe_stream_(*this, haproxy::Stream::kProbe),
+        probes_(loop_,
+                [this](std::uint64_t id, const Endpoint&, reactor::ProbeResult result) {
+                  drive_core([&](Instant now) {
+                    core_->on_verify_result(now, static_cast<std::uint32_t>(id), verify_result(result), core_out_);
+                  });
+                }),
+        core_timer_(loop_, [this] { drive_core([this](Instant now) { core_->on_deadline(now, core_out_); }); }),
+        registrar_timer_(
+            loop_, [this] { drive_registrar([this](Instant now) { registrar_->on_deadline(now, *registrar_out_); }); }),
+        ready_timer_(loop_, [this] { drive_core([this](Instant now) { core_->on_cluster_ready(now, core_out_); }); }),
+        stop_timer_(loop_, [this] { on_stop_deadline(); }) {}
+
+  int run() {
+    for (const std::string& warning : config_.warnings) log_.warn(warning);
+    const auto bound = gossip_.bind();
+    if (!bound.ok()) {
+      log_.error(bound.error().message);
+      return kExitUnavailable;
+    }
+    loop_.at_end_of_turn([this] { settle(); });
+    gossip_.find_address([this] { start(); });
+    loop_.run();
+    return exit_code_;
+  }
+
+ private:
+  /// One of the two connections to HAProxy's socket. Connecting succeeds or fails at once; the core hears of it in the
+  /// next turn, since it must not be called while its effects are carried out.
+  class RuntimeStream final : public reactor::UnixStreamHandler {
+   public:
+    RuntimeStream(SidecarApp& app, haproxy::Stream which) : app_(app), which_(which), stream_(app.loop_, *this) {}
+
+    void carry_out(haproxy::SessionOutbox& out) {
+      if (out.wants_close(which_)) {
+        connecting_ = false;
+        stream_.close();
+      }
+      if (out.wants_connect(which_)) {
+        outcome_ = stream_.connect(app_.config_.haproxy.socket);
+        connecting_ = true;
+        app_.loop_.post([this] { tell_outcome(); });
+      }
+      const Bytes bytes = out.to_write(which_);
+      // A HAProxy that far behind is as good as gone: the command's deadline will say so.
+      if (!bytes.empty() && stream_.is_open()) static_cast<void>(stream_.write(bytes));
+    }
+
+   private:
+    void tell_outcome() {
+      if (!std::exchange(connecting_, false)) return;
+      app_.drive_core([this](Instant now) {
+        if (outcome_.ok()) {
+          app_.core_->on_connected(now, 0, which_, app_.core_out_);
+        } else {
+          app_.core_->on_connect_failed(now, 0, which_, outcome_.error().message, app_.core_out_);
+        }
+      });
+    }
+    void on_bytes(Bytes bytes) override {
+      app_.drive_core([&](Instant now) { app_.core_->on_bytes(now, 0, which_, bytes, app_.core_out_); });
+    }
+    void on_closed(const Error& why) override {
+      if (connecting_) {
+        outcome_ = why;
+        return;
+      }
+      app_.drive_core([this](Instant now) { app_.core_->on_closed(now, 0, which_, app_.core_out_); });
+    }
+
+    SidecarApp& app_;
+    haproxy::Stream which_;
+    reactor::UnixStream stream_;
+    Result<void> outcome_;
+    bool connecting_ = false;
+  };
+
+  void start() {
+    const auto options = registrar_options(config_, gossip_.advertise());
+    registrar_ = std::make_unique<announce::Registrar>(options, rng_.fork(), loop_.now());
+    registrar_out_ =
+        std::make_unique<announce::RegistrarOutbox>(options.queries_max, options.held_max, options.solicits_max);
+    Tags tags = {{"role", "sidecar"}, {"state", "ready"}, {std::string(kShoalTag), std::string(kShoalTagValue)}};
+    for (const config::Tag& tag : config_.node.tags) tags.emplace_back(tag.name, tag.value);
+    core_ = std::make_unique<sidecar::Core>(core_options(config_, gossip_.advertise()), rng_.fork(), loop_.now());
+    log_.info("sidecar started", {{"node", config_.node.name}, {"socket", config_.haproxy.socket}});
+    gossip_.start(tags);
+    core_timer_.at(core_->next_deadline());
+    registrar_timer_.at(registrar_->next_deadline());
+  }
+
+  void on_signal(int signal) {
+    if (signal == SIGHUP) return log_.info("SIGHUP: nothing to read anew; change the settings by a restart");
+    const bool fast = signal == SIGQUIT || stopping_;
+    log_.info("stop requested", {{"signal", signal}, {"fast", fast}});
+    if (!gossip_.started()) return finish();
+    if (fast) return leave();
+    stopping_ = true;
+    const Duration budget = std::min(config_.task.drain_timeout, config_.task.stop_timeout - 2s);
+    if (!core_->proxy_up(0) || budget <= kLeaveMost) return leave();
+    // While HAProxy serves, tasks may still come and go: it needs us as long as it lives.
+    log_.info("serving until HAProxy is gone", {{"at_most_ms", budget - kLeaveMost}});
+    stop_timer_.at(loop_.now() + budget - kLeaveMost);
+  }
+
+  void on_stop_deadline() { leaving_ ? finish() : leave(); }
+
+  void leave() {
+    if (leaving_) return finish();
+    stopping_ = leaving_ = true;
+    stop_timer_.at(loop_.now() + kLeaveMost);
+    gossip_.leave();
+  }
+
+  void finish() {
+    log_.info("stopped");
+    loop_.stop();
+  }
+
+  // GossipHandler
+  void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
+    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
+    log_.info(
+        member_words(kind),
+        {{"node", name}, {"addr", member == nullptr ? AddressText() : to_text(member->endpoint)}, {"role", role}});
+    if (name == gossip_.node().name()) return;
+    met_somebody_ = true;
+    const sidecar::MemberStatus status = sidecar_status(kind, member);
+    announce::MemberChange change;
+    change.name = name;
+    change.status = announce_status(status);
+    if (member != nullptr) {
+      change.gossip = member->endpoint;
+      change.is_shoal = !wire::tag_value(member->meta.view(), kShoalTag).empty();
+      change.is_task = role == "task";
+    }
+    drive_core([&](Instant now) { core_->on_member(now, name, change.gossip.addr, status, core_out_); });
+    drive_registrar([&](Instant now) { registrar_->on_member(now, change, *registrar_out_); });
+  }
+
+  static std::string_view member_words(serf::MemberEventKind kind) {
+    switch (kind) {
+      case serf::MemberEventKind::kJoin: return "member joined";
+      case serf::MemberEventKind::kLeaving: return "member leaving";
+      case serf::MemberEventKind::kLeave: return "member left";
+      case serf::MemberEventKind::kFailed: return "member failed";
+      case serf::MemberEventKind::kUpdate: return "member updated";
+      case serf::MemberEventKind::kReap: return "member forgotten";
+    }
+    SHOAL_UNREACHABLE();
+  }
+
+  void on_query(std::uint64_t ref, const serf::QueryEvent& query) override {
+    announce::Query asked;
+    asked.ref = ref;
+    asked.name = query.name.view();
+    asked.source_node = query.source.view();
+    asked.source = query.ref.reply_to;
+    asked.payload = query.payload.view();
+    drive_registrar([&](Instant now) { registrar_->on_query(now, asked, *registrar_out_); });
+  }
+
+  void on_response(std::uint64_t token, std::string_view from, Bytes payload) override {
+    drive_registrar([&](Instant now) { registrar_->on_solicit_answer(now, token, from, payload, *registrar_out_); });
+  }
+
+  void on_ask_failed(std::uint64_t) override {}  // The registrar's own deadline asks again.
+  void on_left() override { finish(); }
+
+  // The registrar and the core: each is driven and its effects carried out at once, but what one wants of the other
+  // waits for the end of the turn (`settle`), so that neither is called in the middle of the other's effects.
+  template <typename F>
+  void drive_registrar(F&& f) {
+    f(loop_.now());
+    drain_registrar();
+  }
+
+  void drain_registrar() {
+    for (const announce::RegistrarEffect& effect : registrar_out_->effects()) {
+      if (const auto* forward = std::get_if<announce::ForwardAnnouncement>(&effect)) {
+        if (!announcements_.full()) announcements_.push(*forward);  // Else the task's next try brings it.
+      } else if (const auto* departure = std::get_if<announce::ForwardDeparture>(&effect)) {
+        if (!departures_.full()) departures_.push(*departure);
+      } else if (const auto* answer = std::get_if<announce::Answer>(&effect)) {
+        gossip_.answer(answer->query_ref, answer->payload);
+      } else if (const auto* solicit = std::get_if<announce::Solicit>(&effect)) {
+        gossip_.ask({solicit->token, solicit->route, solicit->to, solicit->node.view(), announce::kSolicitQuery,
+                     solicit->payload});
+      } else if (const auto* pull = std::get_if<announce::PushPull>(&effect)) {
+        if (is_allowed(pull->with.addr)) gossip_.push_pull(pull->with);
+      }
+    }
+    registrar_out_->clear();
+    registrar_timer_.at(registrar_->next_deadline());
+  }
+
+  [[nodiscard]] bool is_allowed(const IpAddress& addr) const {
+    if (config_.gossip.allow.empty()) return true;
+    for (const Cidr& range : config_.gossip.allow) {
+      if (range.contains(addr)) return true;
+    }
+    return false;
+  }
+
+  void settle() {
+    if (!gossip_.started()) return;
+    if (!ready_armed_ && (gossip_.joined() || met_somebody_)) {
+      ready_armed_ = true;
+      ready_timer_.at(loop_.now() + kSettleAfterJoin);
+    }
+    while (!announcements_.empty() || !departures_.empty() || !changed_.empty()) {
+      if (!announcements_.empty()) {
+        const announce::ForwardAnnouncement said = announcements_.pop();
+        drive_core([&](Instant now) { core_->on_announcement(now, said.node.view(), said.announcement, core_out_); });
+        tell_standing(said.node.view());
+      } else if (!departures_.empty()) {
+        const announce::ForwardDeparture said = departures_.pop();
+        log_.info("task departs", {{"node", said.node}});
+        drive_core([&](Instant now) { core_->on_departure(now, said.node.view(), said.departure, core_out_); });
+        tell_standing(said.node.view());
+      } else {
+        const announce::NodeName node = changed_.pop();
+        tell_standing(node.view());
+      }
+    }
+  }
+
+  void tell_standing(std::string_view node) {
+    const std::uint32_t index = core_->registry().find(node);
+    if (index == sidecar::Registry::kNone) return;
+    const announce::Standing standing = core_->standing(node, core_->registry()[index].word.generation);
+    drive_registrar([&](Instant now) { registrar_->on_standing(now, node, standing, *registrar_out_); });
+  }
+
+  template <typename F>
+  void drive_core(F&& f) {
+    f(loop_.now());
+    main_stream_.carry_out(core_out_.session(0));
+    probe_stream_.carry_out(core_out_.session(0));
+    for (const sidecar::Verify& verify : core_out_.verifies) {
+      // As many slots as the core has probes open at most.
+      SHOAL_ASSERT(probes_.start(verify.id, verify.place, loop_.now() + verify.deadline));
+    }
+    for (const sidecar::Event& event : core_out_.events) note(event);
+    core_out_.clear();
+    core_timer_.at(core_->next_deadline());
+  }
+
+  void note(const sidecar::Event& e) {
+    const AddressText place = e.place.port == 0 ? AddressText() : to_text(e.place);
+    const auto server_line = [&](std::string_view words) {
+      log_.info(words, {{"node", e.node}, {"server", e.server.view()}, {"pool", e.pool.view()}, {"addr", place}});
+    };
+    switch (e.kind) {
+      case sidecar::EventKind::kStandingChanged:
+        if (!changed_.full()) changed_.push(e.node);  // Else the query's own deadline answers `pending`.
+        return;
+      case sidecar::EventKind::kServerAdded: return server_line("server added");
+      case sidecar::EventKind::kServerInRotation: return server_line("server in rotation");
+      case sidecar::EventKind::kServerOut: return server_line("server out of rotation");
+      case sidecar::EventKind::kServerDrained: return server_line("server drained");
+      case sidecar::EventKind::kServerDeleted: return server_line("server deleted");
+      case sidecar::EventKind::kServerHeldByOperator:
+        return server_line("server held by an operator; shoal leaves it as it is");
+      case sidecar::EventKind::kServerRefused:
+        return log_.warn("HAProxy refuses the server; tried again with a growing pause",
+                         {{"node", e.node}, {"server", e.server.view()}, {"pool", e.pool.view()}, {"reason", e.text}});
+      case sidecar::EventKind::kServerUnreachable:
+        return log_.warn("task cannot be reached", {{"node", e.node}, {"addr", place}, {"reason", e.text}});
+      case sidecar::EventKind::kHaproxyUp: return log_.info("HAProxy connected", {{"version", e.text}});
+      case sidecar::EventKind::kHaproxyReplaced:
+        return log_.warn("HAProxy was replaced; building the pool anew", {{"version", e.text}});
+      case sidecar::EventKind::kHaproxyDown:
+        log_.warn("HAProxy is away; tried again for ever", {{"socket", config_.haproxy.socket}, {"reason", e.text}});
+        if (stopping_ && !leaving_) leave();
+        return;
+      case sidecar::EventKind::kMembersFull:
+        return log_.warn("member refused: gossip.members_max is reached", {{"node", e.node}});
+    }
+  }
+
+  const config::Config& config_;
+  ProcessLog process_log_;
+  Log& log_;
+  Rng rng_;
+  reactor::Loop loop_;
+  reactor::Signals signals_;
+  GossipDriver gossip_;
+  std::unique_ptr<sidecar::Core> core_;  // From `start` on.
+  sidecar::Outbox core_out_;
+  RuntimeStream main_stream_;
+  RuntimeStream probe_stream_;
+  reactor::ConnectProbes probes_;
+  std::unique_ptr<announce::Registrar> registrar_;
+  std::unique_ptr<announce::RegistrarOutbox> registrar_out_;
+  Ring<announce::ForwardAnnouncement> announcements_{512};
+  Ring<announce::ForwardDeparture> departures_{512};
+  Ring<announce::NodeName> changed_{1024};
+  reactor::Timer core_timer_;
+  reactor::Timer registrar_timer_;
+  reactor::Timer ready_timer_;
+  reactor::Timer stop_timer_;
+  bool met_somebody_ = false;
+  bool ready_armed_ = false;
+  bool stopping_ = false;
+  bool leaving_ = false;
+  int exit_code_ = kExitOk;
+};
+
+}  // namespace
+
+int run_sidecar(const config::Config& config) {
+  reactor::ignore_sigpipe();
+  return std::make_unique<SidecarApp>(config)->run();
+}
+
+}  // namespace shoal::app

@@ -1,0 +1,370 @@
+#include "app/task_app.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include "announce/announcer.h"
+#include "app/gossip_driver.h"
+#include "app/process.h"
+#include "app/ready_probe.h"
+#include "reactor/listener.h"
+#include "reactor/notify_socket.h"
+#include "reactor/process.h"
+#include "reactor/reaper.h"
+#include "reactor/signals.h"
+#include "task/supervisor.h"
+#include "task/worker_env.h"
+
+namespace shoal::app {
+namespace {
+
+constexpr int kListenBacklog = 1024;
+
+task::Supervisor::Options supervisor_options(const config::Config& config) {
+  task::Supervisor::Options options;
+  options.drain_timeout = config.task.drain_timeout;
+  options.stop_timeout = config.task.stop_timeout;
+  options.ready_timeout = config.worker.ready_timeout;
+  options.stop_signal = config.worker.stop_signal;
+  return options;
+}
+
+task::Readiness::Options readiness_options(const config::Config& config) {
+  task::Readiness::Options options;
+  options.mode = config.worker.ready == config::Ready::kNotify ? task::ReadyMode::kNotify : task::ReadyMode::kAuto;
+  return options;
+}
+
+announce::Announcer::Options announcer_options() {
+  announce::Announcer::Options options;
+  options.start_id = static_cast<std::uint64_t>(reactor::wall_clock_ms());
+  return options;
+}
+
+announce::MemberStatus status_of(serf::MemberEventKind kind, const serf::Member* member) {
+  if (kind == serf::MemberEventKind::kReap || member == nullptr) return announce::MemberStatus::kReaped;
+  switch (member->status) {
+    case serf::Status::kAlive: return announce::MemberStatus::kAlive;
+    case serf::Status::kLeaving:
+    case serf::Status::kLeft: return announce::MemberStatus::kLeft;
+    case serf::Status::kNone:
+    case serf::Status::kFailed: return announce::MemberStatus::kFailed;
+  }
+  SHOAL_UNREACHABLE();
+}
+
+class TaskApp final : private GossipHandler {
+ public:
+  explicit TaskApp(const config::Config& config)
+      : config_(config),
+        process_log_(config.log),
+        log_(process_log_.log()),
+        rng_(reactor::entropy_u64()),
+        reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
+        signals_(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH},
+                 [this](int signal, int) { on_signal(signal); }),
+        gossip_(loop_, config, log_, *this),
+        supervisor_(supervisor_options(config), loop_.now()),
+        ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
+        notify_(loop_, [this](const reactor::Notification& n) { on_notification(n); }),
+        announcer_(announcer_options(), rng_.fork(), loop_.now()),
+        announcer_out_(announce::Announcer::Options{}.sidecars_max),
+        supervisor_timer_(
+            loop_,
+            [this] { drive_supervisor([this](Instant now) { supervisor_.on_deadline(now, supervisor_out_); }); }),
+        announcer_timer_(
+            loop_, [this] { drive_announcer([this](Instant now) { announcer_.on_deadline(now, announcer_out_); }); }) {}
+
+  int run() {
+    for (const std::string& warning : config_.warnings) log_.warn(warning);
+    auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
+    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
+    listener_ = std::move(listener.value());
+    const auto bound = gossip_.bind();
+    if (!bound.ok()) return unavailable(bound.error().message);
+    const auto notify = notify_.open();
+    if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
+    loop_.at_end_of_turn([this] { settle(); });
+    gossip_.find_address([this] { start(); });
+    loop_.run();
+    log_.info("stopped", {{"exit_code", exit_code_}});
+    return exit_code_;
+  }
+
+ private:
+  int unavailable(const std::string& why) {
+    log_.error(why);
+    return kExitUnavailable;
+  }
+
+  [[nodiscard]] std::uint16_t service_port() const {
+    return config_.task.advertise_port.value_or(listener_.bound.port);
+  }
+
+  [[nodiscard]] Tags tags(std::string_view state) const {
+    Tags all = {{"role", "task"}, {"state", std::string(state)}, {std::string(kShoalTag), std::string(kShoalTagValue)}};
+    for (const config::Tag& tag : config_.node.tags) all.emplace_back(tag.name, tag.value);
+    return all;
+  }
+
+  void start() {
+    if (supervisor_.state() != task::Supervisor::State::kIdle) return;  // Stopped before it began.
+    log_.info("task started", {{"node", config_.node.name},
+                               {"listen", to_text(listener_.bound)},
+                               {"port", service_port()},
+                               {"pool", config_.task.backend}});
+    gossip_.start(tags("starting"));
+    drive_supervisor([this](Instant now) { supervisor_.start(now, supervisor_out_); });
+  }
+
+  void on_signal(int signal) {
+    switch (signal) {
+      case SIGTERM:
+      case SIGINT:
+      case SIGQUIT:
+        return drive_supervisor(
+            [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
+      case SIGHUP: return log_.info("SIGHUP: nothing to read anew; change the settings by a restart");
+      default:
+        return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
+    }
+  }
+
+  void on_child_exit(pid_t pid, const reactor::ExitStatus& status) {
+    if (pid != worker_) return;  // An orphan that was adopted.
+    worker_ = 0;
+    ready_probe_.stop();
+    const task::WorkerExit exit{status.by_signal(), status.by_signal() ? status.signal : status.code};
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, exit, supervisor_out_); });
+  }
+
+  void on_ready(task::ReadyBy by) {
+    log_.info("worker accepts", {{"by", task::to_text(by)}});
+    drive_supervisor([this](Instant now) { supervisor_.on_worker_ready(now, supervisor_out_); });
+  }
+
+  void on_notification(const reactor::Notification& notification) {
+    // Anybody in the network namespace can send; only the worker and its group are believed.
+    const pid_t sender = notification.sender_pid;
+    if (worker_ == 0 || sender <= 0 || (sender != worker_ && getpgid(sender) != worker_)) return;
+    if (notification.ready) ready_probe_.notify_ready();
+  }
+
+  void spawn_worker() {
+    task::WorkerPlan plan;
+    plan.command = config_.worker.command;
+    plan.addr = gossip_.advertise().addr;
+    plan.port = listener_.bound.port;
+    plan.notify_socket = notify_.name();
+    std::size_t variables = 0;
+    while (environ[variables] != nullptr) ++variables;
+    plan.parent_environment = {environ, variables};
+    auto image = task::make_worker_image(plan);
+    if (!image.ok()) {
+      log_.error(image.error().message);
+      return drive_supervisor([this](Instant now) { supervisor_.on_worker_failed(now, 126, supervisor_out_); });
+    }
+    reactor::SpawnOptions options;
+    options.argv = std::move(image.value().argv);
+    options.env = std::move(image.value().environment);
+    options.pass_fd = listener_.fd.get();
+    const auto spawned = reactor::spawn(options);
+    if (!spawned.ok()) {
+      const int code = reactor::exec_exit_code(spawned.error());
+      log_.error(
+          "the worker cannot be started; is worker.command right?",
+          {{"command", options.argv[0]}, {"reason", std::string_view(spawned.error().message)}, {"exit_code", code}});
+      return drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, code, supervisor_out_); });
+    }
+    worker_ = spawned.value();
+    log_.info("worker started", {{"pid", worker_}, {"command", options.argv[0]}});
+    drive_supervisor([this](Instant now) { supervisor_.on_worker_started(now, worker_, supervisor_out_); });
+    ready_probe_.worker_started(listener_.fd.get(), listener_.bound);
+  }
+
+  // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
+  template <typename F>
+  void drive_supervisor(F&& f) {
+    f(loop_.now());
+    for (const task::SupervisorEffect& effect : supervisor_out_) {
+      SHOAL_ASSERT(!effects_.full());
+      effects_.push(effect);
+    }
+    supervisor_out_.clear();
+    supervisor_timer_.at(supervisor_.next_deadline());
+    if (std::exchange(carrying_out_, true)) return;
+    while (!effects_.empty()) carry_out(effects_.pop());
+    carrying_out_ = false;
+  }
+
+  void carry_out(const task::SupervisorEffect& effect) {
+    if (std::holds_alternative<task::SpawnWorker>(effect)) {
+      spawn_worker();
+    } else if (std::holds_alternative<task::CloseListener>(effect)) {
+      ready_probe_.stop();
+      listener_.fd.reset();
+    } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
+      static_cast<void>(reactor::signal_group(signal->pid, signal->signal));  // It may have died meanwhile.
+    } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
+      announce_ready();
+    } else if (const auto* depart = std::get_if<task::Depart>(&effect)) {
+      ready_probe_.stop();
+      drive_announcer([&](Instant now) { announcer_.depart(now, depart->timeout, announcer_out_); });
+    } else if (std::holds_alternative<task::StartLeave>(effect)) {
+      if (gossip_.started()) gossip_.leave();
+    } else if (const auto* exit = std::get_if<task::Exit>(&effect)) {
+      exit_code_ = exit->code;
+      loop_.stop();
+    } else if (const auto* happened = std::get_if<task::Note>(&effect)) {
+      note(*happened);
+    }
+  }
+
+  void announce_ready() {
+    gossip_.set_tags(tags("ready"));
+    announce::Announcement what;
+    what.port = service_port();
+    SHOAL_ASSERT(what.pool.assign(config_.task.backend));
+    what.weight = static_cast<std::uint16_t>(config_.task.weight);
+    drive_announcer([&](Instant now) { announcer_.set_ready(now, what, announcer_out_); });
+  }
+
+  void note(const task::Note& n) {
+    using Kind = task::Note::Kind;
+    const auto line = [&](LogLevel level, std::string_view words, std::string_view key = {}) {
+      if (key.empty()) return log_.write(level, words, {{"elapsed_ms", n.elapsed}});
+      log_.write(level, words, {{key, n.number}, {"elapsed_ms", n.elapsed}});
+    };
+    switch (n.kind) {
+      case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
+      case Kind::kStopRequested: return line(LogLevel::kInfo, "stop requested", "fast");
+      case Kind::kWorkerExited: return line(LogLevel::kInfo, "worker exited", "status");
+      case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
+      case Kind::kNotReadyInTime:
+        return line(LogLevel::kError, "worker was not ready within worker.ready_timeout; it is stopped");
+      case Kind::kDrained: return line(LogLevel::kInfo, "drained");
+      case Kind::kDrainedWithoutConfirmation:
+        return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
+      case Kind::kDrainCutShort: return line(LogLevel::kWarn, "drain cut short; requests may still be in flight");
+      case Kind::kStopSignalSent: return line(LogLevel::kInfo, "worker told to stop", "signal");
+      case Kind::kWorkerKilled: return line(LogLevel::kWarn, "worker did not stop in time; killed");
+      case Kind::kLeft: return line(LogLevel::kInfo, "left the cluster");
+      case Kind::kLeaveCutShort: return line(LogLevel::kWarn, "leave cut short; peers will find out by themselves");
+      case Kind::kWorkerAbandoned: return line(LogLevel::kError, "worker survived SIGKILL until the end of the budget");
+      case Kind::kUnexpected: return line(LogLevel::kError, "bug: an event that this state rules out", "state_event");
+    }
+  }
+
+  template <typename F>
+  void drive_announcer(F&& f) {
+    f(loop_.now());
+    for (const announce::AnnouncerEffect& effect : announcer_out_.effects()) carry_out(effect);
+    announcer_out_.clear();
+    announcer_timer_.at(announcer_.next_deadline());
+  }
+
+  void carry_out(const announce::AnnouncerEffect& effect) {
+    if (const auto* query = std::get_if<announce::SendQuery>(&effect)) {
+      gossip_.ask(
+          {query->token, query->route, query->to, query->sidecar.view(), query->query, query->payload, query->timeout});
+    } else if (const auto* answer = std::get_if<announce::AnswerSolicit>(&effect)) {
+      gossip_.answer(answer->query_ref, answer->payload);
+    } else if (const auto* accepted = std::get_if<announce::Accepted>(&effect)) {
+      log_.info("accepted", {{"sidecar", accepted->sidecar},
+                             {"server", accepted->server},
+                             {"proxies_up", accepted->proxies_up},
+                             {"proxies_total", accepted->proxies_total}});
+    } else if (const auto* refused = std::get_if<announce::Refused>(&effect)) {
+      log_.warn("refused", {{"sidecar", refused->sidecar},
+                            {"reason", refused->text},
+                            {"needs_a_fix", refused->reason == announce::Reason::kFix},
+                            {"next_try_ms", refused->next_try_in}});
+    } else if (const auto* departed = std::get_if<announce::Departed>(&effect)) {
+      log_.info("out of rotation", {{"sidecar", departed->sidecar}, {"in_flight", departed->in_flight}});
+    } else if (const auto* drained = std::get_if<announce::Drained>(&effect)) {
+      log_.info("sidecar confirms the drain", {{"sidecar", drained->sidecar}});
+    } else if (const auto* not_drained = std::get_if<announce::NotDrained>(&effect)) {
+      log_.info("sidecar no longer counts for the drain", {{"sidecar", not_drained->sidecar}});
+    } else if (const auto* all = std::get_if<announce::AllDrained>(&effect)) {
+      drained_ = true;
+      drained_confirmed_ = all->confirmed;
+    } else if (std::holds_alternative<announce::NoSidecar>(effect)) {
+      log_.warn("no sidecar is known: nobody will send requests until one appears");
+    } else if (const auto* full = std::get_if<announce::SidecarTableFull>(&effect)) {
+      log_.warn("too many sidecars; this one is not announced to", {{"sidecar", full->sidecar}});
+    }
+  }
+
+  /// At the end of each turn: what the announcer found out, told to the supervisor.
+  void settle() {
+    if (!std::exchange(drained_, false)) return;
+    drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });
+  }
+
+  // GossipHandler
+  void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
+    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
+    log_.debug("member", {{"event", serf::to_text(kind)}, {"node", name}, {"role", role}});
+    const bool reaped = member == nullptr;
+    if (name == gossip_.node().name() || (!reaped && role != "sidecar")) return;
+    const announce::MemberStatus status = status_of(kind, member);
+    const Endpoint where = reaped ? Endpoint{} : member->endpoint;
+    const bool is_shoal = !reaped && !wire::tag_value(member->meta.view(), kShoalTag).empty();
+    drive_announcer([&](Instant now) { announcer_.on_sidecar(now, name, where, status, is_shoal, announcer_out_); });
+  }
+
+  void on_query(std::uint64_t ref, const serf::QueryEvent& query) override {
+    if (query.name != announce::kSolicitQuery) return;
+    drive_announcer([&](Instant now) {
+      announcer_.on_solicit(now, ref, query.source.view(), query.payload.view(), announcer_out_);
+    });
+  }
+
+  void on_response(std::uint64_t token, std::string_view from, Bytes payload) override {
+    drive_announcer([&](Instant now) { announcer_.on_response(now, token, from, payload, announcer_out_); });
+  }
+
+  void on_ask_failed(std::uint64_t token) override {
+    drive_announcer([&](Instant now) { announcer_.on_send_failed(now, token, announcer_out_); });
+  }
+
+  void on_left() override {
+    drive_supervisor([this](Instant now) { supervisor_.on_left(now, supervisor_out_); });
+  }
+
+  const config::Config& config_;
+  ProcessLog process_log_;
+  Log& log_;
+  Rng rng_;
+  reactor::Loop loop_;
+  reactor::Reaper reaper_;
+  reactor::Signals signals_;
+  reactor::ServiceListener listener_;
+  GossipDriver gossip_;
+  task::Supervisor supervisor_;
+  task::SupervisorOutbox supervisor_out_;
+  Ring<task::SupervisorEffect> effects_{2 * task::SupervisorOutbox::kEffectsMax};
+  ReadyProbe ready_probe_;
+  reactor::NotifySocket notify_;
+  announce::Announcer announcer_;
+  announce::AnnouncerOutbox announcer_out_;
+  reactor::Timer supervisor_timer_;
+  reactor::Timer announcer_timer_;
+  pid_t worker_ = 0;
+  bool carrying_out_ = false;
+  bool drained_ = false;
+  bool drained_confirmed_ = false;
+  int exit_code_ = kExitOk;
+};
+
+}  // namespace
+
+int run_task(const config::Config& config) {
+  reactor::ignore_sigpipe();
+  return std::make_unique<TaskApp>(config)->run();
+}
+
+}  // namespace shoal::app

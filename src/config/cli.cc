@@ -1,0 +1,266 @@
+#include "config/cli.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "config/text.h"
+
+namespace shoal::config {
+namespace {
+
+constexpr std::array<std::string_view, 4> kCommands = {"sidecar", "task", "config", "version"};
+constexpr std::array<std::string_view, 3> kConfigCommands = {"check", "print", "reference"};
+constexpr std::array<std::string_view, 12> kFutureCommands = {"members", "servers", "status", "events",
+                                                              "explain", "drain",   "ready",  "maint",
+                                                              "health",  "doctor",  "keygen", "keys"};
+
+template <std::size_t kSize>
+bool contains(const std::array<std::string_view, kSize>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+template <std::size_t kSize>
+std::string_view nearest_of(std::string_view word, const std::array<std::string_view, kSize>& words) {
+  return nearest(word, std::vector<std::string_view>(words.begin(), words.end()));
+}
+
+/// Reads argv from left to right. Once `failed_` is set nothing else is read.
+class Walk {
+ public:
+  explicit Walk(std::span<const std::string> arguments) : arguments_(arguments) {}
+
+  std::variant<Command, UsageError> run() {
+    // --help anywhere before a worker's own words wins over any mistake: it is asked for by those who make mistakes.
+    const bool help = wants_help();
+    read_command();
+    while (!failed_ && at_ < arguments_.size()) read_argument();
+    if (help) {
+      Command out;
+      out.kind = Command::Kind::kHelp;
+      out.help_topic = topic_;
+      return out;
+    }
+    if (!failed_) check_whole();
+    if (failed_) return *failed_;
+    return std::move(command_);
+  }
+
+ private:
+  void fail(std::string message, int exit_code = kExitUsage) {
+    if (!failed_) failed_ = UsageError{exit_code, std::move(message)};
+  }
+
+  [[nodiscard]] bool wants_help() const {
+    for (const std::string& argument : arguments_) {
+      if (argument == "--" || argument == "--worker") return false;
+      if (argument == "--help" || argument == "-h") return true;
+    }
+    return false;
+  }
+
+  void read_command() {
+    if (arguments_.empty()) return fail("name a command or a settings file: shoal sidecar, shoal task, shoal -c FILE");
+    // Options of the whole program may stand before the command: shoal -c FILE config check.
+    while (!failed_ && at_ < arguments_.size() && arguments_[at_].substr(0, 1) == "-" && arguments_[at_] != "--") {
+      if (arguments_[at_] == "--version") {
+        ++at_;
+        command_.kind = Command::Kind::kVersion;
+        topic_ = "version";
+        return;
+      }
+      read_argument();
+    }
+    if (failed_ || at_ >= arguments_.size() || arguments_[at_] == "--") return;
+    const std::string& word = arguments_[at_++];
+    if (word == "sidecar" || word == "task") {
+      command_.role = word == "sidecar" ? Role::kSidecar : Role::kTask;
+      topic_ = word;
+    } else if (word == "version") {
+      command_.kind = Command::Kind::kVersion;
+      topic_ = "version";
+    } else if (word == "config") {
+      topic_ = "config";
+      read_config_command();
+    } else if (contains(kFutureCommands, word)) {
+      fail("the command " + quoted(word) + " is not in this version; see shoal --help");
+    } else {
+      fail("there is no command " + quoted(word) + did_you_mean(nearest_of(word, kCommands)));
+    }
+  }
+
+  void read_config_command() {
+    while (!failed_ && at_ < arguments_.size() && arguments_[at_].substr(0, 1) == "-" && arguments_[at_] != "--") {
+      read_argument();
+    }
+    if (failed_) return;
+    if (at_ == arguments_.size() || arguments_[at_] == "--")
+      return fail("shoal config needs one of check, print, reference");
+    const std::string& word = arguments_[at_++];
+    if (word == "check") {
+      command_.kind = Command::Kind::kConfigCheck;
+    } else if (word == "print") {
+      command_.kind = Command::Kind::kConfigPrint;
+    } else if (word == "reference") {
+      command_.kind = Command::Kind::kConfigReference;
+    } else {
+      fail("there is no command " + quoted("config " + word) + did_you_mean(nearest_of(word, kConfigCommands)));
+    }
+  }
+
+  /// `shoal config print task` shows what `shoal task` would run with.
+  [[nodiscard]] bool is_role_to_look_at(const std::string& word) const {
+    const bool looks = command_.kind == Command::Kind::kConfigCheck || command_.kind == Command::Kind::kConfigPrint;
+    return looks && !command_.role && (word == "sidecar" || word == "task");
+  }
+
+  /// The value of the option at `at_`, either behind "=" or the next argument; moves behind it.
+  bool take_value(std::string_view flag, std::string& out) {
+    const std::string& argument = arguments_[at_++];
+    if (argument.size() > flag.size()) {
+      // Short options are written `-c FILE`; "=" belongs to long ones.
+      out = argument.substr(flag.size() + 1);
+    } else if (at_ < arguments_.size() && arguments_[at_].substr(0, 2) != "--") {
+      out = arguments_[at_++];
+    } else {
+      fail(std::string(flag) + " needs a value after it");
+      return false;
+    }
+    if (out.empty()) fail(std::string(flag) + " has an empty value; leave the flag out for the default");
+    return !failed_;
+  }
+
+  void read_argument() {
+    const std::string& argument = arguments_[at_];
+    if (argument == "--") {
+      ++at_;
+      return take_rest("--");
+    }
+    if (is_role_to_look_at(argument)) {
+      command_.role = argument == "sidecar" ? Role::kSidecar : Role::kTask;
+      ++at_;
+      return;
+    }
+    if (argument.size() < 2 || argument[0] != '-') {
+      const bool runs = command_.kind == Command::Kind::kRun;
+      return fail("unexpected argument " + quoted(argument) +
+                  (runs && command_.role != Role::kSidecar ? "; a worker's command goes after --" : ""));
+    }
+    const std::string flag = argument.substr(0, argument.find('='));
+    if (flag == "-h" || flag == "--help") {
+      ++at_;
+    } else if (flag == "-c" || flag == "--config") {
+      std::string file;
+      if (!take_value(flag, file)) return;
+      if (!command_.file.empty()) return fail("-c is given twice; there is one settings file");
+      command_.file = file;
+    } else if (flag == "-o" || flag == "--output") {
+      std::string format;
+      if (!take_value(flag, format)) return;
+      if (format != "json" && format != "text") return fail("-o " + quoted(format) + ": write -o json or -o text");
+      command_.json = format == "json";
+      output_given_ = true;
+    } else if (flag == "--worker") {
+      if (argument != flag) return fail("--worker takes all that follows: write --worker COMMAND ARGS..., without =");
+      ++at_;
+      take_rest("--worker");
+    } else {
+      read_setting(flag);
+    }
+  }
+
+  void read_setting(const std::string& flag) {
+    if (flag == "--join-srv") {
+      std::string name;
+      if (take_value(flag, name)) add(*find_setting("gossip.join"), "srv:" + name, "--join-srv");
+      return;
+    }
+    for (const Setting& setting : settings()) {
+      if (flag_of(setting) != flag) continue;
+      if (command_.role && !concerns_role(setting, *command_.role)) {
+        const Role other = *command_.role == Role::kTask ? Role::kSidecar : Role::kTask;
+        return fail(flag + " is a setting of shoal " + std::string(to_text(other)) + " (" + std::string(setting.key) +
+                    ") and has no effect in a " + std::string(to_text(*command_.role)));
+      }
+      std::string value;
+      if (take_value(flag, value)) add(setting, std::move(value), flag);
+      return;
+    }
+    refuse_flag(flag);
+  }
+
+  void refuse_flag(const std::string& flag) {
+    for (const FutureKey& future : future_keys()) {
+      if (flag != future.flag && flag != long_flag_of(future.key)) continue;
+      return fail(flag + ": " + std::string(future.key) + " is not in this version (" + std::string(future.instead) +
+                      "); leave the flag out",
+                  kExitBadSettings);
+    }
+    if (flag == "--role") return fail("--role is no flag; write shoal sidecar or shoal task");
+    std::vector<std::string> flags = {"--config", "--output", "--help", "--join-srv"};
+    for (const Setting& setting : settings()) {
+      const std::string known = flag_of(setting);
+      if (known.empty()) continue;
+      if (flag == long_flag_of(setting.key)) return fail("there is no flag " + flag + did_you_mean(known));
+      flags.push_back(known);
+    }
+    const std::vector<std::string_view> candidates(flags.begin(), flags.end());
+    fail("there is no flag " + flag + did_you_mean(nearest(flag, candidates)));
+  }
+
+  void add(const Setting& setting, std::string value, const std::string& flag) {
+    const bool list = setting.type == Type::kList || setting.type == Type::kTags;
+    for (Given& given : command_.flags) {
+      if (given.setting != &setting) continue;
+      if (!list) return fail(flag + " is given twice; it takes one value");
+      given.words.push_back(std::move(value));
+      return;
+    }
+    command_.flags.push_back(Given{&setting, {}, {std::move(value)}, Origin{Origin::Kind::kFlag, flag, 0}});
+  }
+
+  /// The worker's command: nothing behind it is shoal's.
+  void take_rest(const std::string& marker) {
+    Words words(arguments_.begin() + static_cast<std::ptrdiff_t>(at_), arguments_.end());
+    at_ = arguments_.size();
+    // `--worker -- ./server` is what somebody writes who knows both forms.
+    if (marker == "--worker" && !words.empty() && words[0] == "--") words.erase(words.begin());
+    if (command_.role == Role::kSidecar) {
+      if (marker == "--worker") return fail("--worker is a setting of shoal task (worker.command)");
+      return fail("haproxy.command (a command after --) is not in this version; start HAProxy beside shoal",
+                  kExitBadSettings);
+    }
+    if (words.empty()) return fail("there is no command after " + marker);
+    command_.flags.push_back(Given{find_setting("worker.command"),
+                                   {},
+                                   std::move(words),
+                                   Origin{Origin::Kind::kFlag, marker == "--" ? "after --" : marker, 0}});
+  }
+
+  void check_whole() {
+    const bool reads_settings = command_.kind == Command::Kind::kRun || command_.kind == Command::Kind::kConfigCheck ||
+                                command_.kind == Command::Kind::kConfigPrint;
+    if (!reads_settings && (!command_.flags.empty() || !command_.file.empty())) {
+      const std::string first = command_.flags.empty() ? std::string("-c") : command_.flags[0].origin.name;
+      return fail(first + " has no meaning for shoal " + (topic_ == "config" ? "config reference" : topic_));
+    }
+    if (command_.kind == Command::Kind::kRun && output_given_) {
+      fail("-o has no meaning here: the program writes logs; see --log-format");
+    }
+  }
+
+  std::span<const std::string> arguments_;
+  std::size_t at_ = 0;
+  Command command_;
+  std::string topic_;
+  bool output_given_ = false;
+  std::optional<UsageError> failed_;
+};
+
+}  // namespace
+
+std::variant<Command, UsageError> parse_command_line(std::span<const std::string> arguments) {
+  return Walk(arguments).run();
+}
+
+}  // namespace shoal::config

@@ -1,0 +1,38 @@
+// The command line: argv to a Command. Strict: an unknown flag or a leftover argument is an error that names the
+// nearest known one, nothing is abbreviated, and nothing has started yet.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace shoal::config {
+
+// Exit codes (sysexits where one fits).
+inline constexpr int kExitUsage = 64;
+inline constexpr int kExitBadSettings = 78;
+
+struct Command {
+  enum class Kind : std::uint8_t { kRun, kConfigCheck, kConfigPrint, kConfigReference, kVersion, kHelp };
+  Kind kind = Kind::kRun;
+  std::optional<Role> role;  // As said by the subcommand.
+  std::string file;          // -c; empty: none.
+  bool json = false;         // -o json.
+  std::vector<Given> flags;  // One for each setting, repeated flags put together.
+  std::string help_topic;    // For kHelp: "", "sidecar", "task", "config" or "version".
+};
+
+struct UsageError {
+  int exit_code = kExitUsage;
+  std::string message;  // Names the argument and the nearest known one.
+};
+
+/// `arguments` without the program's name. REQUIRES nothing: everything in it is the operator's.
+[[nodiscard]] std::variant<Command, UsageError> parse_command_line(std::span<const std::string> arguments);
+
+}  // namespace shoal::config

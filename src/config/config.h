@@ -1,0 +1,161 @@
+// What the operator says, typed and checked. Made once at start by load() (config/load.h); nothing changes it later.
+// Cores never see it: app/ maps each part to the core's own Options.
+//
+// There are no defaults in this file: every one stands in the settings table (config/settings.cc) and only there.
+// Where a value is optional here, "not set" has a meaning of its own, which the comment gives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/endpoint.h"
+#include "base/log.h"
+#include "base/time.h"
+
+namespace shoal::config {
+
+inline constexpr std::uint16_t kGossipPort = 7946;
+
+enum class Role : std::uint8_t { kSidecar, kTask };
+enum class Profile : std::uint8_t { kLan, kWan, kLocal };
+enum class LogFormatChoice : std::uint8_t { kAuto, kText, kJson };  // kAuto: text on a terminal, else JSON.
+
+struct Tag {
+  std::string name;
+  std::string value;
+};
+
+struct Node {
+  std::string name;       // Never empty, at most 255 bytes, no control bytes.
+  std::vector<Tag> tags;  // Without `role` and `state`, which are shoal's own. Each name once.
+};
+
+/// Where an existing member may be found. Names are resolved anew at each attempt, so they stay text here.
+struct Seed {
+  enum class Kind : std::uint8_t {
+    kAddress,  // `address` holds it.
+    kHost,     // A host name; `host` and `port`.
+    kSrv,      // A DNS SRV name in `host`; the records give the ports.
+  };
+  Kind kind = Kind::kAddress;
+  Endpoint address;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string text;  // As the operator wrote it, for logs.
+};
+
+struct Bind {
+  IpAddress addr;
+  /// Not set (a task only): the first free port of 7947 to 7999, else any.
+  std::optional<std::uint16_t> port;
+};
+
+/// Which of our addresses the others are told.
+struct Advertise {
+  enum class Kind : std::uint8_t {
+    kAuto,       // The local address of the route to a seed.
+    kAddress,    // `addr`, and `port` where it differs from the bound one.
+    kNetwork,    // The first local address inside `network`.
+    kInterface,  // The first address of the interface named `interface_name`.
+  };
+  Kind kind = Kind::kAuto;
+  IpAddress addr;
+  std::optional<std::uint16_t> port;
+  Cidr network;
+  std::string interface_name;
+};
+
+/// Single timings in place of the profile's. Not set: the profile's value.
+struct Timing {
+  std::optional<Duration> probe_interval;
+  std::optional<Duration> probe_timeout;
+  std::optional<Duration> gossip_interval;
+  std::optional<Duration> push_pull_interval;
+  std::optional<Duration> tcp_timeout;
+  std::optional<Duration> dead_gossip_time;
+  std::optional<std::uint32_t> suspicion_mult;
+  std::optional<std::uint32_t> suspicion_max_mult;
+  std::optional<std::uint32_t> gossip_nodes;
+  std::optional<std::uint32_t> retransmit_mult;
+  std::optional<std::uint32_t> indirect_checks;
+  std::optional<std::uint32_t> awareness_max;
+};
+
+struct Gossip {
+  Bind bind;
+  Advertise advertise;
+  std::vector<Seed> join;  // May be empty: wait to be joined.
+  Profile profile = Profile::kLan;
+  Timing timing;
+  std::uint32_t members_max = 0;
+  Duration reap_after{};
+  std::vector<Cidr> allow;  // Empty: everybody.
+};
+
+/// Server options for one pool in place of the general ones.
+struct PoolOptions {
+  std::string pool;
+  std::string server_options;
+};
+
+enum class Verify : std::uint8_t {
+  kConnect,  // The sidecar connects to the announced address once before the server is enabled.
+  kNone,
+};
+
+struct Haproxy {
+  std::string socket;                 // Path of a UNIX socket, at most 107 bytes.
+  std::string backend;                // The pool for an announce that names none.
+  std::vector<std::string> backends;  // Pools that may be used; empty: all that HAProxy has.
+  std::string server_options;         // Checked words, one space between them; may be empty.
+  std::vector<PoolOptions> pools;     // Each pool once.
+  Verify verify = Verify::kConnect;
+  std::string server_prefix;
+  Duration reconcile_interval{};
+  Duration grace{};
+};
+
+struct Sidecar {
+  Duration solicit_interval{};
+};
+
+struct Task {
+  std::string backend;  // Empty: the sidecar's haproxy.backend.
+  Endpoint listen;
+  std::uint32_t weight = 0;  // 1 to 256.
+  Duration drain_timeout{};
+  Duration stop_timeout{};
+  std::optional<std::uint16_t> advertise_port;  // Not set: the bound port.
+};
+
+enum class Ready : std::uint8_t { kAuto, kNotify };
+
+struct Worker {
+  /// argv; never empty for a task. Placeholders are checked but still in it: config/placeholders.h fills them in.
+  std::vector<std::string> command;
+  Ready ready = Ready::kAuto;
+  Duration ready_timeout{};
+  int stop_signal = 0;  // A signal number.
+};
+
+struct LogSettings {
+  LogLevel level = LogLevel::kInfo;
+  LogFormatChoice format = LogFormatChoice::kAuto;
+};
+
+struct Config {
+  std::optional<Role> role;  // Always set for a program that runs; `config check` does without.
+  Node node;
+  Gossip gossip;
+  Haproxy haproxy;
+  Sidecar sidecar;
+  Task task;
+  Worker worker;
+  LogSettings log;
+  /// What is odd but no error, one sentence each. The program logs them once it has a log.
+  std::vector<std::string> warnings;
+};
+
+}  // namespace shoal::config

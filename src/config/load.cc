@@ -1,0 +1,233 @@
+#include "config/load.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/environment.h"
+#include "config/server_options.h"
+#include "config/text.h"
+#include "config/toml_loader.h"
+#include "config/values.h"
+
+namespace shoal::config {
+namespace {
+
+/// Fills one Loaded from the Sources, step by step in the order of run().
+class Loader {
+ public:
+  explicit Loader(const Sources& sources) : sources_(sources) {}
+
+  Loaded run() {
+    read_sources();
+    settle_role();
+    for (const Setting& setting : settings()) settle(setting);
+    settle_pools();
+    warn_about_other_role();
+    fill_node_name();
+    fill_bind();
+    check_timing();
+    check_pools();
+    check_advertise();
+    check_task();
+    for (const Problem& warning : out_.warnings) out_.config.warnings.push_back(warning.text);
+    return std::move(out_);
+  }
+
+ private:
+  void read_sources() {
+    if (!sources_.file_name.empty() && !sources_.file_text) {
+      out_.errors.push_back(
+          {sources_.file_name,
+           {},
+           sources_.file_name + ": cannot be read: " + sources_.file_error + "; name the settings file after -c"});
+    } else if (sources_.file_text) {
+      load_toml(sources_.file_name, *sources_.file_text, given_, out_.errors);
+    }
+    load_environment(sources_.environment, given_, out_.errors, out_.warnings);
+    given_.insert(given_.end(), sources_.flags.begin(), sources_.flags.end());
+  }
+
+  /// The last one wins, for sources were read from the weakest to the strongest.
+  [[nodiscard]] const Given* last_given(const Setting& setting) const {
+    for (auto it = given_.rbegin(); it != given_.rend(); ++it) {
+      if (it->setting == &setting) return &*it;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] const Given* value_of(std::string_view key) const {
+    for (const Given& value : out_.values) {
+      if (value.setting->key == key) return &value;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] static bool is_default(const Given* value) {
+    return value == nullptr || value->origin.kind == Origin::Kind::kDefault;
+  }
+
+  void error(const Given& given, std::string_view what) { out_.errors.push_back(problem_with(given, what)); }
+  void warn(const Given& given, std::string_view what) { out_.warnings.push_back(problem_with(given, what)); }
+  void error_unset(std::string_view key, std::string_view what) {
+    out_.errors.push_back({{}, std::string(key), std::string(key) + " is not set: " + std::string(what)});
+  }
+  void warn_unset(std::string_view key, std::string_view what) {
+    out_.warnings.push_back({{}, std::string(key), std::string(key) + " is not set: " + std::string(what)});
+  }
+
+  void settle_role() {
+    const Setting& row = *find_setting("role");
+    if (sources_.role) {
+      const std::string said(to_text(*sources_.role));
+      for (const Given& given : given_) {
+        if (given.setting != &row || given.words[0] == said) continue;
+        error(given, "differs from the command, which says " + said + "; remove one of the two");
+      }
+      std::erase_if(given_, [&](const Given& given) { return given.setting == &row; });
+      given_.push_back(Given{&row, {}, {said}, Origin{Origin::Kind::kFlag, "shoal " + said, 0}});
+    } else if (sources_.role_needed && last_given(row) == nullptr) {
+      error_unset("role", "write `shoal sidecar` or `shoal task`, or role = \"sidecar\" or \"task\" in the file");
+    }
+  }
+
+  void settle(const Setting& setting) {
+    if (&setting == &pool_options_setting()) return;
+    Given value;
+    if (const Given* given = last_given(setting)) {
+      value = *given;
+    } else if (!setting.fallback.empty()) {
+      value.setting = &setting;
+      const std::string wrong = words_from_text(setting, setting.fallback, value.words);
+      SHOAL_ASSERT(wrong.empty());
+    } else {
+      return;
+    }
+    const std::string wrong = setting.apply(setting, value.words, out_.config);
+    if (!wrong.empty()) error(value, wrong);
+    out_.values.push_back(std::move(value));
+  }
+
+  void settle_pools() {
+    for (const Given& given : given_) {
+      if (given.setting != &pool_options_setting()) continue;
+      if (const std::string wrong = check_pool_name(given.pool); !wrong.empty())
+        error(given, quoted(given.pool) + " " + wrong);
+      PoolOptions options{given.pool, {}};
+      const std::string wrong = check_server_options(given.words[0], options.server_options);
+      if (!wrong.empty()) error(given, wrong);
+      out_.config.haproxy.pools.push_back(std::move(options));
+      out_.values.push_back(given);
+    }
+  }
+
+  void warn_about_other_role() {
+    if (!out_.config.role) return;
+    const Role role = *out_.config.role;
+    for (const Given& value : out_.values) {
+      if (is_default(&value) || concerns_role(*value.setting, role)) continue;
+      const std::string what = "has no effect in a " + std::string(to_text(role));
+      if (value.origin.kind == Origin::Kind::kFlag) {
+        error(value, what + "; leave the flag out");
+      } else {
+        warn(value, what);
+      }
+    }
+  }
+
+  void fill_node_name() {
+    if (!out_.config.node.name.empty()) return;
+    // Room for the 12 further characters; a host name has at most 64 bytes on Linux.
+    std::string host = sources_.hostname.substr(0, 200);
+    std::replace_if(
+        host.begin(), host.end(),
+        [](char c) {
+          return has_control_bytes({&c, 1});
+        },
+        '_');
+    if (host.empty()) host = "localhost";
+    out_.config.node.name = "node-" + host + "-" + sources_.random_hex;
+  }
+
+  void fill_bind() {
+    Bind& bind = out_.config.gossip.bind;
+    if (value_of("gossip.bind") == nullptr) bind.addr = IpAddress::v4(0, 0, 0, 0);
+    // Many tasks share a host, one sidecar has it to itself: only a task looks for a free port.
+    if (!bind.port && out_.config.role != Role::kTask) bind.port = kGossipPort;
+  }
+
+  void check_timing() {
+    struct Probe {
+      Duration interval;
+      Duration timeout;
+    };
+    // memberlist's values, needed here only to judge one of the two that is set without the other.
+    constexpr Probe kProbes[] = {{1s, 500ms}, {5s, 3s}, {1s, 200ms}};
+    const Timing& timing = out_.config.gossip.timing;
+    const Probe& probe = kProbes[static_cast<std::size_t>(out_.config.gossip.profile)];
+    const Duration interval = timing.probe_interval.value_or(probe.interval);
+    const Duration timeout = timing.probe_timeout.value_or(probe.timeout);
+    if (timeout <= interval || (!timing.probe_interval && !timing.probe_timeout)) return;
+    const Given* given =
+        value_of(timing.probe_timeout ? "gossip.timing.probe_timeout" : "gossip.timing.probe_interval");
+    error(*given, "the probe's timeout (" + duration_text(timeout) + ") is longer than its interval (" +
+                      duration_text(interval) + "); set gossip.timing.probe_timeout below it");
+  }
+
+  void check_pools() {
+    const Haproxy& haproxy = out_.config.haproxy;
+    const auto allowed = [&](const std::string& pool) {
+      return haproxy.backends.empty() ||
+             std::find(haproxy.backends.begin(), haproxy.backends.end(), pool) != haproxy.backends.end();
+    };
+    const Given* backend = value_of("haproxy.backend");
+    if (!allowed(haproxy.backend)) {
+      constexpr std::string_view kWhat = "is not among haproxy.backends; add it there, or name one of them";
+      // Without the setting the operator may well want that every task names its pool.
+      if (is_default(backend)) {
+        warn(*backend, "is not among haproxy.backends, so a task that names no pool is refused");
+      } else {
+        error(*backend, kWhat);
+      }
+    }
+    for (const Given& value : out_.values) {
+      if (value.pool.empty() || allowed(value.pool)) continue;
+      warn(value, "has no effect: the pool is not among haproxy.backends");
+    }
+  }
+
+  void check_advertise() {
+    const Gossip& gossip = out_.config.gossip;
+    if (gossip.advertise.kind != Advertise::Kind::kAddress || gossip.allow.empty()) return;
+    const bool inside = std::any_of(gossip.allow.begin(), gossip.allow.end(),
+                                    [&](const Cidr& cidr) { return cidr.contains(gossip.advertise.addr); });
+    const Given* given = value_of("gossip.advertise");
+    if (!inside && given != nullptr)
+      warn(*given, "is outside gossip.allow; members with the same list refuse this one");
+  }
+
+  void check_task() {
+    if (out_.config.role != Role::kTask) return;
+    if (value_of("worker.command") == nullptr) {
+      constexpr std::string_view kWhat =
+          "a task needs its worker's command; write it after --, as in "
+          "`shoal task --join HOST -- ./server --port {port}`";
+      // In a file alone that is no mistake: the command may stand on the command line.
+      if (sources_.role_needed) {
+        error_unset("worker.command", kWhat);
+      } else {
+        warn_unset("worker.command", kWhat);
+      }
+    }
+    if (out_.config.gossip.join.empty()) {
+      warn_unset("gossip.join", "this task finds no sidecar by itself and waits until another member joins it");
+    }
+  }
+
+  const Sources& sources_;
+  std::vector<Given> given_;  // From the weakest source to the strongest.
+  Loaded out_;
+};
+
+}  // namespace
+
+Loaded load(const Sources& sources) { return Loader(sources).run(); }
+
+}  // namespace shoal::config

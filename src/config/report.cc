@@ -1,0 +1,246 @@
+#include "config/report.h"
+
+#include <vector>
+
+#include "config/text.h"
+#include "config/values.h"
+
+namespace shoal::config {
+namespace {
+
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+/// What holds when nothing is said, for people.
+std::string default_text(const Setting& setting) {
+  return std::string(setting.fallback.empty() ? setting.otherwise : setting.fallback);
+}
+
+constexpr std::size_t kHelpColumn = 40;
+
+std::string help_line(const std::string& left, std::string_view right) {
+  const std::string start = "  " + left;
+  // A long flag pushes its explanation to the next line.
+  const std::string gap = start.size() + 2 > kHelpColumn ? "\n" + std::string(kHelpColumn, ' ')
+                                                         : std::string(kHelpColumn - start.size(), ' ');
+  return start + gap + std::string(right) + "\n";
+}
+
+std::string setting_help(const Setting& setting) {
+  const bool repeatable = setting.type == Type::kList || setting.type == Type::kTags;
+  std::string help(setting.help);
+  if (repeatable && setting.key != "haproxy.socket") help += " Repeatable.";
+  std::string out = help_line(flag_of(setting) + " " + std::string(setting.unit), help);
+  // The default of server options is a line of its own length; `config reference` shows it whole.
+  const std::string fallback = default_text(setting);
+  const std::string shown = fallback.size() > 90 ? "see shoal config reference" : fallback;
+  return out + std::string(kHelpColumn, ' ') + "Default: " + shown + "\n";
+}
+
+constexpr std::string_view kGeneralOptions =
+    "  -c, --config FILE                     Read settings from FILE (TOML).\n"
+    "  -h, --help                            Show this and exit.\n";
+
+constexpr std::string_view kSources =
+    "Settings come from, the later the stronger: defaults, the file, the environment (the key gossip.join is the\n"
+    "variable SHOAL_GOSSIP_JOIN), flags. `shoal config reference` lists all of them.\n";
+
+constexpr std::string_view kExitCodes =
+    "Exit codes: 0 stopped as asked; the worker's own status (128+n for a signal); 64 usage; 78 bad settings;\n"
+    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker cannot be\n"
+    "executed / was not found.\n";
+
+std::string role_help(Role role) {
+  std::string out;
+  if (role == Role::kTask) {
+    out =
+        "Usage: shoal task [flags] -- WORKER ARGS...\n"
+        "       shoal task [flags] --worker WORKER ARGS...\n\n"
+        "Starts a worker, gives it a listening socket, and announces it to the sidecars of the cluster.\n"
+        "{addr}, {port} and {fd} in the worker's words are filled in; {{ is a brace.\n\n";
+  } else {
+    out =
+        "Usage: shoal sidecar [flags]\n\n"
+        "Joins the cluster and keeps the servers of one HAProxy true through its runtime socket.\n\n";
+  }
+  out += "Flags:\n" + std::string(kGeneralOptions);
+  for (const Setting& setting : settings()) {
+    if (!concerns_role(setting, role) || flag_of(setting).empty()) continue;
+    // The timings are for the few; they stand in the reference.
+    if (setting.key.substr(0, 14) == "gossip.timing.") continue;
+    if (setting.type == Type::kCommand) continue;  // In the usage line.
+    out += setting_help(setting);
+    if (setting.key == "gossip.join") out += help_line("--join-srv NAME", "The same as --join srv:NAME.");
+  }
+  out += "  --gossip-timing-...                   Single timings; see shoal config reference.\n";
+  return out + "\n" + std::string(kSources) + "\n" + std::string(kExitCodes);
+}
+
+constexpr std::string_view kTopHelp =
+    "shoal: ephemeral tasks find HAProxy through serf gossip.\n\n"
+    "Usage:\n"
+    "  shoal task [flags] -- WORKER ARGS...  Run a worker and announce it.\n"
+    "  shoal sidecar [flags]                 Keep HAProxy's servers true; runs beside HAProxy.\n"
+    "  shoal -c FILE [flags]                 Run what the file's role says.\n"
+    "  shoal config check [-c FILE] [flags]  Check all settings and start nothing.\n"
+    "  shoal config print [-c FILE] [flags]  Show each value and where it came from.\n"
+    "  shoal config reference                Describe every setting.\n"
+    "  shoal version                         Show the version.\n"
+    "  shoal COMMAND --help                  Show the flags of a command.\n\n"
+    "`-o json` gives config check, print, reference and version as JSON. Data goes to stdout, logs to stderr.\n\n";
+
+constexpr std::string_view kConfigHelp =
+    "Usage: shoal config check [sidecar|task] [-c FILE] [-o json] [flags]\n"
+    "       shoal config print [sidecar|task] [-c FILE] [-o json] [flags]\n"
+    "       shoal config reference [-o json]\n\n"
+    "check      Reads all settings as a run would, says everything that is wrong, and starts nothing.\n"
+    "           Exit code 0 or 78.\n"
+    "print      Shows each value and where it came from, in the form of a settings file.\n"
+    "reference  Describes every setting, in Markdown.\n\n"
+    "Flags are those of shoal sidecar and shoal task.\n\n";
+
+std::string or_dash(const std::string& text) { return text.empty() ? "–" : "`" + text + "`"; }
+
+/// "|" would end a cell of a Markdown table.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string limits_text(const Setting& setting) {
+  if (setting.least == 0 && setting.most == 0) return {};
+  if (setting.type == Type::kDuration) {
+    return duration_text(Duration(setting.least)) + " to " + duration_text(Duration(setting.most));
+  }
+  return std::to_string(setting.least) + " to " + std::to_string(setting.most);
+}
+
+std::string_view concerns_text(Concerns concerns) {
+  switch (concerns) {
+    case Concerns::kBoth: return "both";
+    case Concerns::kSidecar: return "sidecar";
+    case Concerns::kTask: return "task";
+  }
+  SHOAL_UNREACHABLE();
+}
+
+std::string key_of(const Given& value) {
+  return value.pool.empty() ? std::string(value.setting->key) : pool_options_key(value.pool);
+}
+
+std::string json_strings(const std::vector<Problem>& problems) {
+  std::string out = "[";
+  for (const Problem& problem : problems) out += (out.size() > 1 ? "," : "") + quoted(problem.text);
+  return out + "]";
+}
+
+/// A value as JSON: a number, a string, or a list of strings ("name=value" for tags).
+std::string json_value(const Given& value) {
+  switch (value.setting->type) {
+    case Type::kText:
+    case Type::kChoice:
+    case Type::kDuration:
+    case Type::kInteger: return toml_value(*value.setting, value.words);
+    case Type::kList:
+    case Type::kTags:
+    case Type::kCommand: {
+      std::string out = "[";
+      for (const std::string& word : value.words) out += (out.size() > 1 ? "," : "") + quoted(word);
+      return out + "]";
+    }
+  }
+  SHOAL_UNREACHABLE();
+}
+
+bool shown(const Setting& setting, const Loaded& loaded) {
+  return !loaded.config.role || concerns_role(setting, *loaded.config.role);
+}
+
+}  // namespace
+
+std::string help_text(std::string_view topic) {
+  if (topic == "sidecar") return role_help(Role::kSidecar);
+  if (topic == "task") return role_help(Role::kTask);
+  if (topic == "config") return std::string(kConfigHelp) + std::string(kSources);
+  if (topic == "version") return "Usage: shoal version [-o json]\n";
+  return std::string(kTopHelp) + std::string(kSources) + "\n" + std::string(kExitCodes);
+}
+
+std::string reference_markdown() {
+  std::string out = "# Settings of shoal\n\n" + std::string(kSources) +
+                    "\nDurations are written `500ms`, `30s`, `1m30s`. In the environment a list is comma-separated, "
+                    "`worker.command` is a JSON array, and an empty variable counts as not set. Flags of lists are "
+                    "repeated.\n";
+  std::string_view section;
+  for (const Setting& setting : settings()) {
+    const std::string_view here = setting.key.substr(
+        0, setting.key.rfind('.') == std::string_view::npos ? setting.key.size() : setting.key.find('.'));
+    if (here != section) {
+      section = here;
+      out += "\n## " + std::string(section) + "\n\n| key | flag | variable | value | default | for | meaning |\n" +
+             "|---|---|---|---|---|---|---|\n";
+    }
+    const std::string limits = limits_text(setting);
+    const std::string fallback =
+        setting.fallback.empty() ? std::string(setting.otherwise) : "`" + std::string(setting.fallback) + "`";
+    out += "| `" + std::string(setting.key) + "` | " + or_dash(flag_of(setting)) + " | " +
+           or_dash(variable_of(setting)) + " | " + cell(setting.unit) + (limits.empty() ? "" : ", " + limits) + " | " +
+           cell(fallback) + " | " + std::string(concerns_text(setting.concerns)) + " | " + cell(setting.help) + " |\n";
+  }
+  return out;
+}
+
+std::string reference_json() {
+  std::string out = "[";
+  for (const Setting& setting : settings()) {
+    out += out.size() > 1 ? ",\n " : "\n ";
+    out += "{\"key\":" + quoted(setting.key) + ",\"flag\":" + quoted(flag_of(setting)) +
+           ",\"variable\":" + quoted(variable_of(setting)) + ",\"value\":" + quoted(setting.unit) +
+           ",\"limits\":" + quoted(limits_text(setting)) + ",\"default\":" + quoted(setting.fallback) +
+           ",\"otherwise\":" + quoted(setting.otherwise) + ",\"for\":" + quoted(concerns_text(setting.concerns)) +
+           ",\"example\":" + quoted(setting.example) + ",\"help\":" + quoted(setting.help) + "}";
+  }
+  return out + "\n]\n";
+}
+
+std::string values_text(const Loaded& loaded) {
+  std::string out;
+  for (const Setting& setting : settings()) {
+    if (!shown(setting, loaded)) continue;
+    bool any = false;
+    for (const Given& value : loaded.values) {
+      if (value.setting != &setting) continue;
+      any = true;
+      const std::string start = setting.secret ? "# " : "";
+      out += padded(start + key_of(value) + " = " + toml_value(setting, value.words), 60) + "  # " +
+             to_text(value.origin) + "\n";
+    }
+    if (!any)
+      out += padded("# " + std::string(setting.key), 60) + "  # default: " + std::string(setting.otherwise) + "\n";
+  }
+  return out;
+}
+
+std::string values_json(const Loaded& loaded) {
+  std::string out = "{";
+  for (const Given& value : loaded.values) {
+    if (!shown(*value.setting, loaded)) continue;
+    out += out.size() > 1 ? ",\n " : "\n ";
+    out += quoted(key_of(value)) + ": {\"value\":" + (value.setting->secret ? "\"(secret)\"" : json_value(value)) +
+           ",\"origin\":" + quoted(to_text(value.origin)) + "}";
+  }
+  return out + "\n}\n";
+}
+
+std::string check_json(const Loaded& loaded) {
+  return std::string("{\"ok\":") + (loaded.errors.empty() ? "true" : "false") +
+         ",\"errors\":" + json_strings(loaded.errors) + ",\"warnings\":" + json_strings(loaded.warnings) + "}\n";
+}
+
+}  // namespace shoal::config

@@ -1,0 +1,280 @@
+#include "config/values.h"
+
+#include <csignal>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <vector>
+
+#include "config/text.h"
+
+namespace shoal::config {
+namespace {
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+constexpr std::size_t kNameBytesMax = 255;        // memberlist carries longer names; DNS and people do not.
+constexpr std::size_t kPoolNameBytesMax = 64;     // As the announce messages.
+constexpr std::size_t kPrefixBytesMax = 32;       // Leaves room for the rest of a server's name in 64.
+constexpr std::size_t kSocketPathBytesMax = 107;  // sun_path less its end.
+constexpr std::size_t kTagBytesMax = 255;
+
+template <typename Int>
+bool parse_whole(std::string_view text, Int& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return !text.empty() && error == std::errc{} && end == text.data() + text.size();
+}
+
+bool is_name_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == ':' || c == '-';
+}
+
+/// A host name that a resolver could be asked for. Underscores are allowed: SRV names and container names have them.
+bool is_host_name(std::string_view text) {
+  if (text.empty() || text.size() > 253) return false;
+  if (text.back() == '.') text.remove_suffix(1);
+  for (const std::string_view label : split(text, '.')) {
+    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
+    for (const char c : label) {
+      if (!is_name_byte(c) || c == ':' || c == '.') return false;
+    }
+  }
+  return true;
+}
+
+bool looks_like_broken_v4(std::string_view text) {
+  return text.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+struct HostAndPort {
+  std::string_view host;  // Without brackets.
+  std::optional<std::uint16_t> port;
+};
+
+/// "host", "host:port", "[v6]", "[v6]:port", or a bare v6 address. Nothing when it is none of these.
+std::optional<HostAndPort> split_host(std::string_view text) {
+  HostAndPort out;
+  std::string_view port;
+  if (!text.empty() && text.front() == '[') {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    out.host = text.substr(1, end - 1);
+    const std::string_view rest = text.substr(end + 1);
+    if (rest.empty()) return out;
+    if (rest.front() != ':') return std::nullopt;
+    port = rest.substr(1);
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    out.host = text.substr(0, text.find(':'));
+    port = text.substr(text.find(':') + 1);
+  } else {
+    out.host = text;
+    return out;
+  }
+  std::uint16_t number = 0;
+  if (!parse_whole(port, number)) return std::nullopt;
+  out.port = number;
+  return out;
+}
+
+std::string check_alphabet(std::string_view text, std::size_t bytes_max, std::string_view what) {
+  const bool good = !text.empty() && text.size() <= bytes_max && std::all_of(text.begin(), text.end(), is_name_byte);
+  if (good) return {};
+  return std::string(what) + " has 1 to " + std::to_string(bytes_max) + " characters out of A-Z a-z 0-9 . _ : -";
+}
+
+}  // namespace
+
+std::optional<Duration> parse_duration(std::string_view text) {
+  struct Unit {
+    std::string_view name;
+    std::int64_t ns;
+  };
+  constexpr std::array<Unit, 4> kUnits = {{{"h", 3'600'000 * kMillisecond},
+                                           {"m", 60'000 * kMillisecond},
+                                           {"s", 1'000 * kMillisecond},
+                                           {"ms", kMillisecond}}};
+  constexpr std::int64_t kMost = 100LL * 366 * 24 * 3'600'000 * kMillisecond / 4;  // 25 years: far from overflow.
+  std::int64_t total = 0;
+  std::size_t next_unit = 0;  // Units may only grow smaller, so that "1m5h" and "5s5s" are slips, not sums.
+  if (text.empty()) return std::nullopt;
+  while (!text.empty()) {
+    const std::size_t digits = text.find_first_not_of("0123456789");
+    if (digits == 0 || digits == std::string_view::npos) return std::nullopt;
+    std::int64_t number = 0;
+    if (!parse_whole(text.substr(0, digits), number)) return std::nullopt;
+    text.remove_prefix(digits);
+    const std::string_view name = text.substr(0, text.find_first_of("0123456789"));
+    while (next_unit < kUnits.size() && kUnits[next_unit].name != name) ++next_unit;
+    if (next_unit == kUnits.size() || number > kMost / kUnits[next_unit].ns) return std::nullopt;
+    total += number * kUnits[next_unit].ns;
+    text.remove_prefix(name.size());
+    ++next_unit;
+  }
+  if (total > kMost) return std::nullopt;
+  return Duration(total);
+}
+
+std::string duration_text(Duration duration) {
+  std::int64_t ms = to_ms(duration);
+  if (ms <= 0) return "0s";
+  std::string out;
+  const auto part = [&](std::int64_t unit_ms, std::string_view name) {
+    if (ms >= unit_ms) out += std::to_string(ms / unit_ms) + std::string(name);
+    ms %= unit_ms;
+  };
+  part(3'600'000, "h");
+  part(60'000, "m");
+  part(1'000, "s");
+  part(1, "ms");
+  return out;
+}
+
+std::string read_integer(std::string_view text, std::int64_t least, std::int64_t most, std::int64_t& out) {
+  if (parse_whole(text, out) && out >= least && out <= most) return {};
+  return "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+}
+
+std::string read_seed(std::string_view text, Seed& out) {
+  constexpr std::string_view kForms = "write HOST, HOST:PORT, [IPV6]:PORT or srv:NAME";
+  out = {};
+  out.text = text;
+  if (text.find(',') != std::string_view::npos) {
+    return "is several seeds in one word; write a list in the file, or repeat the flag";
+  }
+  if (text.substr(0, 4) == "srv:") {
+    out.kind = Seed::Kind::kSrv;
+    out.host = text.substr(4);
+    return is_host_name(out.host) ? std::string() : "is no DNS name after srv:, such as srv:shoal.example.internal";
+  }
+  const auto parts = split_host(text);
+  if (!parts || parts->host.empty()) return "is no seed; " + std::string(kForms);
+  if (parts->port == std::uint16_t{0}) return "has port 0, which nobody can listen on; " + std::string(kForms);
+  out.port = parts->port.value_or(kGossipPort);
+  if (const auto addr = IpAddress::parse(parts->host)) {
+    if (addr->is_unspecified() || addr->is_multicast())
+      return "is no address of one host; name a member of the cluster";
+    out.kind = Seed::Kind::kAddress;
+    out.address = Endpoint{*addr, out.port};
+    return {};
+  }
+  if (!is_host_name(parts->host) || looks_like_broken_v4(parts->host)) return "is no seed; " + std::string(kForms);
+  out.kind = Seed::Kind::kHost;
+  out.host = parts->host;
+  return {};
+}
+
+std::string read_bind(std::string_view text, Bind& out) {
+  const auto parts = split_host(text);
+  const auto addr = parts ? IpAddress::parse(parts->host) : std::nullopt;
+  if (!addr) return "is no literal address; write ADDRESS, ADDRESS:PORT or [IPV6]:PORT, such as 0.0.0.0:7946";
+  if (addr->is_multicast()) return "is a multicast address; bind an address of this host, or 0.0.0.0";
+  out = Bind{*addr, parts->port};
+  return {};
+}
+
+std::string read_advertise(std::string_view text, Advertise& out) {
+  out = {};
+  if (text == "auto") return {};
+  if (const std::size_t slash = text.find('/'); slash != std::string_view::npos) {
+    out.kind = Advertise::Kind::kNetwork;
+    return read_cidr(text, out.network);
+  }
+  const auto parts = split_host(text);
+  if (parts) {
+    if (const auto addr = IpAddress::parse(parts->host)) {
+      if (addr->is_unspecified() || addr->is_multicast())
+        return "is no address that others can reach; name one, or auto";
+      if (parts->port == std::uint16_t{0}) return "has port 0; leave the port out, or name the one others reach";
+      out.kind = Advertise::Kind::kAddress;
+      out.addr = *addr;
+      out.port = parts->port;
+      return {};
+    }
+  }
+  // The kernel's rule for an interface name: 1 to 15 bytes, no slash, no space.
+  const bool is_interface = !text.empty() && text.size() <= 15 && !has_control_bytes(text) &&
+                            text.find(' ') == std::string_view::npos && !looks_like_broken_v4(text);
+  if (!is_interface) return "is none of auto, an address, an interface name (eth0), a network (10.0.0.0/8)";
+  out.kind = Advertise::Kind::kInterface;
+  out.interface_name = text;
+  return {};
+}
+
+std::string read_cidr(std::string_view text, Cidr& out) {
+  const auto cidr = Cidr::parse(text);
+  if (!cidr) return "is no address range; write it as 10.0.0.0/8 or fd00::/8";
+  out = *cidr;
+  return {};
+}
+
+std::string read_listen(std::string_view text, Endpoint& out) {
+  const auto endpoint = Endpoint::parse(text);
+  if (!endpoint) return "is no literal address with a port; write 0.0.0.0:8080, [::]:8080, or port 0 for any free port";
+  if (endpoint->addr.is_multicast()) return "is a multicast address; listen on an address of this host, or 0.0.0.0";
+  out = *endpoint;
+  return {};
+}
+
+std::string read_tag(std::string_view text, Tag& out) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) return "is no tag; write name=value";
+  out = Tag{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+  if (out.name == "role" || out.name == "state") return "sets the tag \"" + out.name + "\", which is shoal's own";
+  if (has_control_bytes(text)) return "has a control character in it";
+  if (out.name.size() > kTagBytesMax || out.value.size() > kTagBytesMax) return "is longer than 255 bytes on one side";
+  return {};
+}
+
+std::string read_signal(std::string_view text, int& out) {
+  struct Named {
+    std::string_view name;
+    int number;
+  };
+  constexpr std::array<Named, 7> kSignals = {{{"TERM", SIGTERM},
+                                              {"INT", SIGINT},
+                                              {"QUIT", SIGQUIT},
+                                              {"HUP", SIGHUP},
+                                              {"USR1", SIGUSR1},
+                                              {"USR2", SIGUSR2},
+                                              {"WINCH", SIGWINCH}}};
+  const std::string_view bare = text.substr(0, 3) == "SIG" ? text.substr(3) : text;
+  for (const Named& signal : kSignals) {
+    if (signal.name == bare) {
+      out = signal.number;
+      return {};
+    }
+  }
+  if (bare == "KILL") return "cannot be caught; SIGKILL comes by itself when the stop's budget ends";
+  return "is none of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH";
+}
+
+std::string check_node_name(std::string_view text) {
+  if (text.empty()) return "is empty; leave the setting out for a name made from the host name";
+  if (text.size() > kNameBytesMax) {
+    return "has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(kNameBytesMax) + " are allowed";
+  }
+  if (has_control_bytes(text)) return "has a control character in it";
+  return {};
+}
+
+std::string check_pool_name(std::string_view text) {
+  return check_alphabet(text, kPoolNameBytesMax, "is no pool name: one");
+}
+
+std::string check_server_prefix(std::string_view text) {
+  // An empty prefix would make every server of HAProxy shoal's own.
+  return check_alphabet(text, kPrefixBytesMax, "is no server prefix: one");
+}
+
+std::string check_socket_path(std::string_view text) {
+  if (text.find('/') == std::string_view::npos)
+    return "is no path of a UNIX socket, such as /var/run/haproxy/admin.sock";
+  if (text.size() > kSocketPathBytesMax) {
+    return "has " + std::to_string(text.size()) + " bytes; the path of a UNIX socket has at most 107";
+  }
+  if (has_control_bytes(text)) return "has a control character in it";
+  return {};
+}
+
+}  // namespace shoal::config

@@ -1,0 +1,38 @@
+// Starting and signalling a child: an own fork and exec, since the child must learn its own pid in LISTEN_PID, keep
+// exactly one descriptor, and die with its parent.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace shoal::reactor {
+
+struct SpawnOptions {
+  std::vector<std::string> argv;  // argv[0] without a slash is looked for in PATH of `env`. REQUIRES: not empty.
+  std::vector<std::string> env;   // The whole environment, NAME=VALUE each; nothing is inherited.
+  int pass_fd = -1;               // Becomes descriptor 3 of the child, which then finds its own pid in LISTEN_PID.
+  bool own_group = true;          // A process group of its own, with the child's pid as number.
+  bool die_with_parent = true;    // SIGKILL when this process dies (lost if the child changes its uid).
+};
+
+/// Starts a child with default signal handlers, an empty signal mask, descriptors 0 to 2 as ours, 3 as said above and
+/// no other. Returns once the program has been executed, or with the reason why it could not be: `code` is errno, see
+/// `exec_exit_code`. A child that failed before that is gone and waited for. The parent's flags of `pass_fd` stay as
+/// they are; its O_NONBLOCK, which both sides share, is not touched.
+[[nodiscard]] Result<pid_t> spawn(const SpawnOptions& options);
+
+/// What a shell would exit with: 127 when there is no such program, 126 when it cannot be executed.
+[[nodiscard]] int exec_exit_code(const Error& error);
+
+/// REQUIRES: pid > 0. An absent process is an error with code ESRCH.
+[[nodiscard]] Result<void> signal_process(pid_t pid, int signal);
+[[nodiscard]] Result<void> signal_group(pid_t group, int signal);
+
+/// Orphans below us become our children, as if we were PID 1.
+[[nodiscard]] Result<void> become_subreaper();
+
+}  // namespace shoal::reactor

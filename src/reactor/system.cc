@@ -1,0 +1,119 @@
+#include "reactor/system.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+#include "base/check.h"
+#include "reactor/socket_address.h"
+
+namespace shoal::reactor {
+
+std::uint64_t entropy_u64() {
+  std::uint64_t value = 0;
+  // Up to 256 bytes come whole; only a signal before the kernel's pool is ready can interrupt.
+  while (::getrandom(&value, sizeof value, 0) != sizeof value) SHOAL_ASSERT(errno == EINTR);
+  return value;
+}
+
+std::int64_t wall_clock_ms() {
+  timespec now{};
+  SHOAL_ASSERT(::clock_gettime(CLOCK_REALTIME, &now) == 0);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+std::string hostname() {
+  char name[HOST_NAME_MAX + 1] = {};
+  if (::gethostname(name, sizeof name - 1) != 0) return "localhost";
+  const std::string_view full(name);
+  const std::string_view first = full.substr(0, full.find('.'));
+  return first.empty() ? "localhost" : std::string(first);
+}
+
+Result<IpAddress> local_address_towards(const Endpoint& to) {
+  const auto fail = [&](int code) { return system_error(code, "no route to " + std::string(to_text(to.addr).view())); };
+  const int family = family_of(to.addr);
+  Endpoint there = to;
+  if (there.port == 0) there.port = 7946;  // connect(2) wants one; nothing is sent to it.
+  const SocketAddress address = to_socket_address(there, family);
+  if (address.size == 0) return fail(EADDRNOTAVAIL);
+  const OwnedFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.open()) return fail(errno);
+  if (::connect(fd.get(), address.get(), address.size) != 0) return fail(errno);
+  const Endpoint local = bound_endpoint(fd.get());
+  if (local.addr.empty() || local.addr.is_unspecified()) return fail(EADDRNOTAVAIL);
+  return local.addr;
+}
+
+Result<IpAddress> default_route_address() {
+  // Addresses kept for documentation (RFC 5737, RFC 3849): only the default route leads there.
+  Result<IpAddress> v4 = local_address_towards({IpAddress::v4(192, 0, 2, 1), 9});
+  if (v4.ok()) return v4;
+  Result<IpAddress> v6 = local_address_towards({*IpAddress::parse("2001:db8::1"), 9});
+  if (v6.ok()) return v6;
+  return Error{v4.error().code, "this machine has no default route; name the address to advertise"};
+}
+
+Result<std::vector<Interface>> interfaces() {
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return system_error(errno, "cannot list the network interfaces");
+  std::vector<Interface> out;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    const int family = entry->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    sockaddr_storage storage{};
+    std::memcpy(&storage, entry->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    out.push_back({entry->ifa_name, from_socket_address(storage).addr, (entry->ifa_flags & IFF_UP) != 0,
+                   (entry->ifa_flags & IFF_LOOPBACK) != 0});
+  }
+  ::freeifaddrs(list);
+  return out;
+}
+
+std::optional<std::string_view> environment_variable(const char* name) {
+  const char* value = ::getenv(name);
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string_view> environment() {
+  std::vector<std::string_view> out;
+  for (char** variable = ::environ; variable != nullptr && *variable != nullptr; ++variable) out.push_back(*variable);
+  return out;
+}
+
+bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+
+LogSink::LogSink(int fd) : fd_(fd) {
+  struct stat info {};
+  is_socket_ = ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+// A pipe that polls as writable has room for PIPE_BUF bytes (4,096), which is as long as a line may be, so the write
+// below does not wait (unless another writer of the same pipe is faster; it then waits for one line's room). A line
+// that a socket took only in part is cut.
+void LogSink::write(std::string_view line) {
+  pollfd ready{fd_, POLLOUT, 0};
+  if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
+    ++dropped_;
+    return;
+  }
+  line = line.substr(0, PIPE_BUF);
+  const ssize_t size = is_socket_ ? ::send(fd_, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                  : ::write(fd_, line.data(), line.size());
+  if (size < static_cast<ssize_t>(line.size())) ++dropped_;
+}
+
+}  // namespace shoal::reactor

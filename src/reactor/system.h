@@ -1,0 +1,61 @@
+// Small questions to the machine: chance for a seed, the wall clock, names, routes, interfaces, the environment; and a
+// way to write log lines that cannot block. Called at start or rarely, except LogSink.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/endpoint.h"
+#include "base/result.h"
+
+namespace shoal::reactor {
+
+/// From the kernel; never fails.
+[[nodiscard]] std::uint64_t entropy_u64();
+
+/// Milliseconds since 1970. For start ids and log lines: it may jump, so nothing is timed with it.
+[[nodiscard]] std::int64_t wall_clock_ms();
+
+/// Cut at the first dot; "localhost" when there is none.
+[[nodiscard]] std::string hostname();
+
+/// Our address on the way to `to`. Sends nothing.
+[[nodiscard]] Result<IpAddress> local_address_towards(const Endpoint& to);
+/// Our address on the default route (v4, else v6).
+[[nodiscard]] Result<IpAddress> default_route_address();
+
+struct Interface {
+  std::string name;
+  IpAddress addr;
+  bool up = false;
+  bool loopback = false;
+};
+/// One entry an address, in the kernel's order.
+[[nodiscard]] Result<std::vector<Interface>> interfaces();
+
+[[nodiscard]] std::optional<std::string_view> environment_variable(const char* name);
+/// All of it, NAME=VALUE each.
+[[nodiscard]] std::vector<std::string_view> environment();
+
+[[nodiscard]] bool is_terminal(int fd);
+
+/// Log lines to a descriptor that is shared with others (stderr), without ever waiting: where a line does not fit now,
+/// it is dropped and counted. O_NONBLOCK is not set, since the worker writes to the same open file.
+class LogSink {
+ public:
+  explicit LogSink(int fd);
+  /// For Log: the context is the LogSink.
+  static void write(void* context, std::string_view line) { static_cast<LogSink*>(context)->write(line); }
+  void write(std::string_view line);
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  int fd_;
+  bool is_socket_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace shoal::reactor

@@ -1,0 +1,159 @@
+#include "reactor/unix_stream.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "base/check.h"
+#include "reactor/socket_address.h"
+
+namespace shoal::reactor {
+
+namespace {
+
+constexpr int kReadsPerTurn = 8;
+
+struct UnixAddress {
+  sockaddr_un address{};
+  socklen_t size = 0;
+  OwnedFd directory;  // Must stay open until the connect, when the address goes through it.
+};
+
+// sun_path holds 107 bytes and a NUL. A longer path is reached through its directory's descriptor.
+Result<UnixAddress> to_unix_address(const std::string& path) {
+  UnixAddress out;
+  out.address.sun_family = AF_UNIX;
+  const bool abstract = !path.empty() && path[0] == '@';
+  std::string name = path;
+  if (!abstract && path.size() >= sizeof out.address.sun_path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    out.directory = OwnedFd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!out.directory.open()) return system_error(errno, directory);
+    name = "/proc/self/fd/" + std::to_string(out.directory.get()) + "/" +
+           path.substr(slash == std::string::npos ? 0 : slash + 1);
+  }
+  const std::size_t limit = sizeof out.address.sun_path - (abstract ? 0 : 1);
+  if (name.empty() || name.size() > limit) return Error{ENAMETOOLONG, "the name of the socket is empty or too long"};
+  std::memcpy(out.address.sun_path, name.data(), name.size());
+  if (abstract) out.address.sun_path[0] = '\0';
+  out.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + (abstract ? 0 : 1));
+  return out;
+}
+
+const char* advice_for_connect(int code) {
+  switch (code) {
+    case ENOENT: return "; no such socket yet: is the path right, and is the program that makes it running?";
+    case EACCES:
+    case EPERM: return "; the socket's mode or owner does not let this user in: run as a user or group that may";
+    case ECONNREFUSED: return "; the socket is there but nobody listens: its program has ended or is starting";
+    case EAGAIN: return "; its accept queue is full: its program is busy or hangs";
+    case EPROTOTYPE: return "; it is not a stream socket";
+    default: return "";
+  }
+}
+
+}  // namespace
+
+UnixStream::UnixStream(Loop& loop, UnixStreamHandler& handler) : UnixStream(loop, handler, Options{}) {}
+
+UnixStream::UnixStream(Loop& loop, UnixStreamHandler& handler, const Options& options)
+    : handler_(handler),
+      watch_(
+          loop, [](void* self, Watch::Ready ready) { static_cast<UnixStream*>(self)->on_ready(ready); }, this),
+      write_buffer_(options.write_buffer_bytes),
+      read_buffer_(options.read_buffer_bytes) {}
+
+Result<void> UnixStream::connect(const std::string& path) {
+  SHOAL_ASSERT(!is_open());
+  const auto fail = [&](int code) {
+    Error error = system_error(code, "cannot connect to " + path);
+    error.message += advice_for_connect(code);
+    return error;
+  };
+  const Result<UnixAddress> address = to_unix_address(path);
+  if (!address.ok()) return fail(address.error().code);
+  OwnedFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.open()) return fail(errno);
+  const UnixAddress& to = address.value();
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to.address), to.size) != 0) return fail(errno);
+  if (const Result<void> opened = watch_.open(std::move(fd)); !opened.ok()) return fail(opened.error().code);
+  path_ = path;
+  ++connections_;
+  unsent_begin_ = 0;
+  unsent_size_ = 0;
+  watch_.want(true, false);
+  return {};
+}
+
+bool UnixStream::write(Bytes bytes) {
+  SHOAL_ASSERT(is_open());
+  if (bytes.empty()) return true;
+  const MutableBytes memory = write_buffer_.bytes();
+  if (bytes.size() > memory.size() - unsent_size_) return false;
+  if (bytes.size() > memory.size() - unsent_begin_ - unsent_size_) {
+    std::memmove(memory.data(), memory.data() + unsent_begin_, unsent_size_);
+    unsent_begin_ = 0;
+  }
+  std::memcpy(memory.data() + unsent_begin_ + unsent_size_, bytes.data(), bytes.size());
+  unsent_size_ += bytes.size();
+  // Tried at once: a command a turn later is a millisecond lost. An error is left to the loop, which tells it.
+  (void)flush();
+  watch_.want(true, unsent_size_ > 0);
+  return true;
+}
+
+void UnixStream::close() {
+  watch_.close();
+  unsent_begin_ = 0;
+  unsent_size_ = 0;
+}
+
+// False when the connection is broken; errno says how.
+bool UnixStream::flush() {
+  while (unsent_size_ > 0) {
+    const ssize_t size =
+        ::send(watch_.fd(), write_buffer_.bytes().data() + unsent_begin_, unsent_size_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (size < 0) {
+      if (errno == EINTR) continue;
+      return errno == EAGAIN || errno == EWOULDBLOCK;
+    }
+    unsent_begin_ += static_cast<std::size_t>(size);
+    unsent_size_ -= static_cast<std::size_t>(size);
+  }
+  unsent_begin_ = 0;
+  return true;
+}
+
+// Reads before it judges a failed write: what the peer said before it closed is delivered first.
+void UnixStream::on_ready(Watch::Ready ready) {
+  const std::uint64_t connection = connections_;
+  int write_code = 0;
+  if (ready.write && !flush()) write_code = errno;
+  for (int i = 0; (ready.read || write_code != 0) && i < kReadsPerTurn; ++i) {
+    const ssize_t size = ::recv(watch_.fd(), read_buffer_.bytes().data(), read_buffer_.size(), MSG_DONTWAIT);
+    if (size == 0) return end(0, "it was closed by the other side");
+    if (size < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return end(errno, "reading failed");
+      break;
+    }
+    if (i > 0) watch_.loop().refresh();
+    handler_.on_bytes(Bytes(read_buffer_.bytes()).first(static_cast<std::size_t>(size)));
+    if (!is_open() || connection != connections_) return;
+  }
+  if (write_code != 0) return end(write_code, "writing failed");
+  watch_.want(true, unsent_size_ > 0);
+}
+
+void UnixStream::end(int code, const char* doing) {
+  close();
+  const std::string what = path_ + ": " + doing;
+  handler_.on_closed(code == 0 ? Error{0, what} : system_error(code, what));
+}
+
+}  // namespace shoal::reactor

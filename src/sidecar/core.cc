@@ -1,0 +1,294 @@
+#include "sidecar/core.h"
+
+#include <algorithm>
+
+namespace shoal::sidecar {
+namespace {
+
+std::size_t servers_max(const Options& options) {
+  // One for each task, and as many left over from earlier starts or from before a restart.
+  return std::size_t{options.registry.members_max} * 2 + 16;
+}
+
+}  // namespace
+
+Core::Proxy::Proxy(const Options& options, Rng rng, Instant now)
+    : session(options.session, rng, now),
+      table(servers_max(options)),
+      look_at(now),
+      batch_not_before(now),
+      drain_poll(options.drain_poll_min) {}
+
+Core::Core(const Options& options, Rng rng, Instant now)
+    : options_(options),
+      rng_(rng),
+      now_(now),
+      started_(now),
+      registry_(options.registry),
+      verifier_(VerifierOptions{}, options.registry.members_max, rng_.fork()),
+      proxies_(options.sockets.size()),
+      standings_due_(options.registry.members_max) {
+  SHOAL_ASSERT(!options.sockets.empty());
+  for (std::size_t i = 0; i < options.sockets.size(); ++i) proxies_.emplace_back(options_, rng_.fork(), now);
+}
+
+void Core::begin_input(Instant now, const Outbox& out) {
+  SHOAL_ASSERT(now >= now_);
+  SHOAL_ASSERT(out.empty() && out.proxies() == proxies_.size());
+  now_ = now;
+}
+
+// ---- facts
+
+void Core::on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status, Outbox& out) {
+  begin_input(now, out);
+  const std::uint64_t refused = registry_.refused_full();
+  registry_.on_member(now, node, addr, status);
+  if (registry_.refused_full() != refused) log_event(out, EventKind::kMembersFull, 0, nullptr, node);
+  pump(now, out);
+}
+
+void Core::on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out) {
+  begin_input(now, out);
+  const WordVerdict verdict = registry_.on_announcement(now, node, word);
+  if (verdict == WordVerdict::kFull) log_event(out, EventKind::kMembersFull, 0, nullptr, node);
+  pump(now, out);
+}
+
+void Core::on_departure(Instant now, std::string_view node, const announce::Departure& word, Outbox& out) {
+  begin_input(now, out);
+  const WordVerdict verdict = registry_.on_departure(now, node, word);
+  if (verdict == WordVerdict::kFull) log_event(out, EventKind::kMembersFull, 0, nullptr, node);
+  pump(now, out);
+}
+
+void Core::on_cluster_ready(Instant now, Outbox& out) {
+  begin_input(now, out);
+  cluster_ready_ = true;
+  for (Proxy& proxy : proxies_) proxy.dirty = true;
+  pump(now, out);
+}
+
+void Core::take_changed_facts(Instant now) {
+  if (pools_changed_) {
+    pools_changed_ = false;
+    for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+      if (registry_[i].used && registry_[i].has_word) registry_.set_servable(i, is_servable(registry_[i]));
+    }
+  }
+  std::uint32_t index = 0;
+  while (registry_.take_changed(index)) fact_changed(now, index);
+}
+
+void Core::fact_changed(Instant now, std::uint32_t index) {
+  Fact& fact = registry_[index];
+  standing_changed(index);
+  const Wanted goal = wanted(fact, options_.policy, now);
+  facts_at_ = earlier(facts_at_, goal.changes_at);
+  const bool wants_rotation = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
+  if (goal.goal == Goal::kUnverified) {
+    verifier_.want(now, registry_, index);
+    if (fact.reach == Reach::kFailed) facts_at_ = earlier(facts_at_, fact.reach_retry_at);
+    if (fact.reach == Reach::kUnknown) facts_at_ = earlier(facts_at_, now + 10ms);  // The queue was full.
+  }
+  if (fact.status == MemberStatus::kReaped && fact.is_member) facts_at_ = earlier(facts_at_, now + 1ms);
+  if (fact.has_word) registry_.set_servable(index, is_servable(fact));
+  const auto pool = haproxy::BackendName::parse(fact.word.pool);
+  const bool left_a_server = fact.server_changed;
+  fact.server_changed = false;
+  if (!fact.has_word || fact.name_taken || !pool) return;
+  for (Proxy& proxy : proxies_) {
+    proxy.dirty = proxy.dirty || left_a_server;
+    std::uint32_t slot = proxy.table.find(pool->view(), fact.server.view());
+    if (slot == ServerTable::kNone && wants_rotation) {
+      slot = proxy.table.find_or_add(*pool, fact.server);
+      if (slot == ServerTable::kNone) ++counts_.table_full;
+    }
+    if (slot == ServerTable::kNone) continue;
+    Server& server = proxy.table[slot];
+    server.fact = index;
+    server.stray_since = kNever;
+    server.retry_at = kNever;  // What has changed deserves a try at once.
+    const NextStep next = next_step(goal, fact.place(), server.observed, now);
+    proxy.dirty = proxy.dirty || next.step != Step::kNone;
+    proxy.plan_at = earlier(proxy.plan_at, earlier(next.not_before, goal.changes_at));
+    if (server.observed.in_maintenance() && !server.observed.drained) proxy.drain_poll_at = now;
+  }
+}
+
+/// False only when it is sure that no HAProxy will take it as it is.
+bool Core::is_servable(const Fact& fact) const {
+  if (objection(fact, options_.policy) != Objection::kNone) return false;
+  return std::any_of(proxies_.begin(), proxies_.end(),
+                     [&fact](const Proxy& proxy) { return proxy.table.may_have_pool(fact.word.pool); });
+}
+
+bool Core::is_in_any_table(const Fact& fact) const {
+  return std::any_of(proxies_.begin(), proxies_.end(), [&fact](const Proxy& proxy) {
+    const std::uint32_t slot = proxy.table.find(fact.word.pool, fact.server.view());
+    return slot != ServerTable::kNone && proxy.table[slot].observed.present;
+  });
+}
+
+/// Facts whose wanted state changes by time alone: grace, verify again, reaped members.
+void Core::sweep_facts(Instant now) {
+  facts_at_ = kNever;
+  for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+    Fact& fact = registry_[i];
+    if (!fact.used) continue;
+    if (fact.is_member && fact.status == MemberStatus::kReaped) {
+      if (fact.has_word && is_in_any_table(fact)) {
+        facts_at_ = earlier(facts_at_, now + options_.reconcile_interval);
+      } else {
+        registry_.forget(now, i);
+      }
+      continue;
+    }
+    if (!fact.has_word) continue;
+    const Wanted goal = wanted(fact, options_.policy, now);
+    facts_at_ = earlier(facts_at_, goal.changes_at);
+    if (goal.goal != Goal::kUnverified) continue;
+    verifier_.want(now, registry_, i);
+    if (fact.reach == Reach::kFailed) facts_at_ = earlier(facts_at_, fact.reach_retry_at);
+    if (fact.reach == Reach::kUnknown) facts_at_ = earlier(facts_at_, now + 10ms);
+  }
+  for (Proxy& proxy : proxies_) proxy.dirty = true;
+}
+
+void Core::on_verify_result(Instant now, std::uint32_t id, VerifyResult result, Outbox& out) {
+  begin_input(now, out);
+  const std::uint32_t index = verifier_.on_result(now, registry_, id, result);
+  if (index != Registry::kNone) {
+    fact_changed(now, index);
+    if (registry_[index].reach == Reach::kFailed) verify_failed(index, out);
+  }
+  pump(now, out);
+}
+
+void Core::verify_failed(std::uint32_t index, Outbox& out) {
+  const Fact& fact = registry_[index];
+  if (fact.reach_failures != 1 || out.events.full()) return;  // Said once for each start and place.
+  Event& event = out.events.emplace_back();
+  event.kind = EventKind::kServerUnreachable;
+  event.node = fact.node;
+  event.server = fact.server;
+  event.place = fact.place();
+  event.text = standing(fact.node, fact.word.generation).reason_text;
+}
+
+// ---- sockets
+
+void Core::on_connected(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out) {
+  begin_input(now, out);
+  proxies_[proxy].session.on_connected(now, stream, out.session(proxy));
+  take_session_events(now, proxy, out);
+  pump(now, out);
+}
+
+void Core::on_connect_failed(Instant now, std::size_t proxy, haproxy::Stream stream, std::string_view text,
+                             Outbox& out) {
+  begin_input(now, out);
+  proxies_[proxy].session.on_connect_failed(now, stream, text, out.session(proxy));
+  take_session_events(now, proxy, out);
+  pump(now, out);
+}
+
+void Core::on_bytes(Instant now, std::size_t proxy, haproxy::Stream stream, Bytes bytes, Outbox& out) {
+  begin_input(now, out);
+  proxies_[proxy].session.on_bytes(now, stream, bytes, out.session(proxy));
+  take_session_events(now, proxy, out);
+  pump(now, out);
+}
+
+void Core::on_closed(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out) {
+  begin_input(now, out);
+  proxies_[proxy].session.on_closed(now, stream, out.session(proxy));
+  take_session_events(now, proxy, out);
+  pump(now, out);
+}
+
+// ---- time
+
+void Core::on_deadline(Instant now, Outbox& out) {
+  begin_input(now, out);
+  for (std::uint32_t late = verifier_.on_deadline(now, registry_); late != Registry::kNone;
+       late = verifier_.on_deadline(now, registry_)) {
+    fact_changed(now, late);
+    verify_failed(late, out);
+  }
+  for (std::size_t i = 0; i < proxies_.size(); ++i) {
+    if (now < proxies_[i].session.next_deadline()) continue;
+    proxies_[i].session.on_deadline(now, out.session(i));
+    take_session_events(now, i, out);
+  }
+  pump(now, out);
+}
+
+Instant Core::next_deadline() const {
+  Instant next = earlier(facts_at_, verifier_.next_deadline());
+  if (!standings_due_.empty()) next = earlier(next, now_ + 1ms);
+  for (const Proxy& proxy : proxies_) {
+    next = earlier(next, proxy.session.next_deadline());
+    next = earlier(next, next_action(proxy));
+  }
+  return next;
+}
+
+/// The end of every input: what can be done now is done now.
+void Core::pump(Instant now, Outbox& out) {
+  take_changed_facts(now);
+  if (now >= facts_at_) {
+    sweep_facts(now);
+    take_changed_facts(now);
+  }
+  for (std::size_t i = 0; i < proxies_.size(); ++i) act(now, i, out);
+  verifier_.start(now, registry_, out.verifies);
+  emit_standings(out);
+}
+
+// ---- events
+
+void Core::log_event(Outbox& out, EventKind kind, std::size_t proxy, const Server* server, std::string_view text) {
+  if (out.events.full()) {
+    ++counts_.events_dropped;
+    return;
+  }
+  Event& event = out.events.emplace_back();
+  event.kind = kind;
+  event.proxy = static_cast<std::uint8_t>(proxy);
+  event.text.assign_cut(text);
+  if (kind == EventKind::kMembersFull) event.node.assign_cut(text);
+  if (server == nullptr) return;
+  event.server = server->name;
+  event.pool = server->pool;
+  event.place = server->observed.address;
+  if (!is_claimed(*server)) return;
+  event.node = registry_[server->fact].node;
+  event.place = registry_[server->fact].place();
+}
+
+void Core::standing_changed(std::uint32_t index) {
+  Fact& fact = registry_[index];
+  if (fact.standing_due || standings_due_.full()) return;
+  fact.standing_due = true;
+  standings_due_.push_back(index);
+}
+
+void Core::all_standings_changed() {
+  for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+    if (registry_[i].used && registry_[i].has_word) standing_changed(i);
+  }
+}
+
+void Core::emit_standings(Outbox& out) {
+  while (!standings_due_.empty() && !out.events.full()) {
+    const std::uint32_t index = standings_due_.back();
+    standings_due_.pop_back();
+    Fact& fact = registry_[index];
+    if (!fact.used || !fact.standing_due) continue;  // Forgotten meanwhile.
+    fact.standing_due = false;
+    out.events.emplace_back().node = fact.node;
+  }
+}
+
+}  // namespace shoal::sidecar

@@ -1,0 +1,180 @@
+// The sidecar: keeps the servers of one or several HAProxy processes as gossip's facts want them. The face of the folder.
+//
+//   gossip, announce, depart -> registry -> wanted ┐
+//                                                  ├-> next step -> a batch on the session -> look -> ...
+//   `show servers state` ----> server table -------┘
+//
+// The first change of a quiet period acts at once. While a batch is under way changes gather for the next one, so a storm
+// batches itself. Each batch that changes something ends with a look at the whole table; nothing counts as done before
+// HAProxy's own table shows it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "announce/messages.h"
+#include "base/rng.h"
+#include "haproxy/runtime_session.h"
+#include "sidecar/desired_state.h"
+#include "sidecar/outbox.h"
+#include "sidecar/reconciler.h"
+#include "sidecar/registry.h"
+#include "sidecar/server_table.h"
+#include "sidecar/verifier.h"
+
+namespace shoal::sidecar {
+
+struct Options {
+  static constexpr std::size_t kProxiesMax = 8;
+  InlineVector<FixedString<108>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
+  RegistryOptions registry;
+  Policy policy;
+  haproxy::SessionOptions session;
+  haproxy::ServerOptions server_options;  // haproxy.server_options
+  Duration reconcile_interval = 5s;
+  Duration adoption_hold = 60s;
+  Duration batch_gap = 5ms;  // Least time from the end of a batch to the next one.
+  Duration drain_poll_min = 10ms;
+  Duration drain_poll_max = 250ms;
+  Duration refusal_backoff_min = 1s;
+  Duration refusal_backoff_max = 30s;
+};
+
+/// One server as the status page and tests want it.
+struct ServerView {
+  std::uint8_t proxy = 0;
+  std::string_view node;  // Empty: no task claims it.
+  std::string_view pool;
+  std::string_view server;
+  Wanted wanted;
+  Observed observed;
+  std::uint64_t in_flight = 0;
+  std::string_view refusal;
+};
+
+struct Counts {
+  std::uint64_t malformed_rows = 0;
+  std::uint64_t table_full = 0;
+  std::uint64_t events_dropped = 0;
+  std::uint64_t batches = 0;
+  std::uint64_t commands = 0;
+};
+
+/// REQUIRES for inputs: `out` is empty and made for the same number of proxies; `now` never goes back. Both are asserted.
+class Core final {
+ public:
+  Core(const Options& options, Rng rng, Instant now);
+
+  // Facts. The caller has checked that the word comes from the node (registrar); bad content is answered by `standing`.
+  void on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status, Outbox& out);
+  void on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out);
+  void on_departure(Instant now, std::string_view node, const announce::Departure& word, Outbox& out);
+  /// The cluster has been joined and every known task has had time to answer a solicit.
+  void on_cluster_ready(Instant now, Outbox& out);
+
+  // The runtime sockets.
+  void on_connected(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out);
+  void on_connect_failed(Instant now, std::size_t proxy, haproxy::Stream stream, std::string_view text, Outbox& out);
+  void on_bytes(Instant now, std::size_t proxy, haproxy::Stream stream, Bytes bytes, Outbox& out);
+  void on_closed(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out);
+
+  void on_verify_result(Instant now, std::uint32_t id, VerifyResult result, Outbox& out);
+  void on_deadline(Instant now, Outbox& out);
+  [[nodiscard]] Instant next_deadline() const;
+
+  /// What this sidecar can say of that start of the node's server, over all its HAProxies.
+  [[nodiscard]] announce::Standing standing(std::string_view node, const announce::Generation& generation) const;
+
+  [[nodiscard]] std::size_t proxies() const { return proxies_.size(); }
+  [[nodiscard]] bool proxy_up(std::size_t proxy) const { return proxies_[proxy].session.is_up(); }
+  [[nodiscard]] const haproxy::RuntimeSession& session(std::size_t proxy) const { return proxies_[proxy].session; }
+  /// Calls `visit(const ServerView&)` for each server of ours that is wanted or stands in HAProxy.
+  template <typename Visit>
+  void each_server(Instant now, Visit&& visit) const {
+    for (std::size_t proxy = 0; proxy < proxies_.size(); ++proxy) {
+      for (std::uint32_t i = 0; i < proxies_[proxy].table.size(); ++i) {
+        if (proxies_[proxy].table[i].used) visit(view_of(now, proxy, i));
+      }
+    }
+  }
+  [[nodiscard]] const Registry& registry() const { return registry_; }
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+
+ private:
+  struct Proxy {
+    Proxy(const Options& options, Rng rng, Instant now);
+    haproxy::RuntimeSession session;
+    ServerTable table;
+    bool looked = false;      // The table has been read since the session came up.
+    bool dirty = true;        // Something may want a step.
+    bool batch_looks = false; // The batch under way ends with a look.
+    bool has_drains = false;  // A server of ours is in maintenance with requests in flight, or not asked yet.
+    Instant look_at;
+    Instant plan_at = kNever;        // A step becomes possible by time alone.
+    Instant batch_not_before;
+    Instant drain_poll_at = kNever;
+    Duration drain_poll;
+    std::uint32_t drain_cursor = 0;
+    std::uint64_t pools_hash = 0;  // Of the last `show backend`.
+  };
+
+  void begin_input(Instant now, const Outbox& out);
+  void pump(Instant now, Outbox& out);
+  void take_changed_facts(Instant now);
+  void fact_changed(Instant now, std::uint32_t index);
+  void sweep_facts(Instant now);
+  [[nodiscard]] bool is_servable(const Fact& fact) const;
+  [[nodiscard]] bool is_in_any_table(const Fact& fact) const;
+  void verify_failed(std::uint32_t index, Outbox& out);
+
+  // core_replies.cc: what HAProxy says.
+  void take_session_events(Instant now, std::size_t proxy, Outbox& out);
+  void take_up(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
+  void take_reply(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
+  void take_look(Instant now, std::size_t proxy, std::string_view reply, Outbox& out);
+  void take_row(Instant now, std::size_t proxy, const haproxy::ServerRow& row, Outbox& out);
+  void take_absence(Instant now, std::size_t proxy, std::uint32_t index);
+  void take_counters(Proxy& proxy, std::size_t number, const haproxy::SessionEvent& event, Outbox& out);
+  void take_step_reply(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
+  void refuse(Instant now, std::size_t proxy, Server& server, const haproxy::SessionEvent& event, Outbox& out);
+  void note_transition(std::size_t proxy, Server& server, const Observed& before, Outbox& out);
+
+  // core_steps.cc: what HAProxy is told.
+  void act(Instant now, std::size_t proxy, Outbox& out);
+  [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy);
+  void add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step);
+  [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy);
+  [[nodiscard]] bool is_claimed(const Server& server) const;
+  [[nodiscard]] Wanted wanted_of(Instant now, const Server& server) const;
+  [[nodiscard]] Duration backoff(Server& server, Duration first);
+  [[nodiscard]] Instant strays_from() const;
+  [[nodiscard]] Instant next_action(const Proxy& proxy) const;
+
+  // standing.cc: what the tasks are told.
+  [[nodiscard]] const Server* find_server(const Proxy& proxy, const Fact& fact, std::string_view server,
+                                          bool is_current) const;
+  void explain(const Fact& fact, announce::Standing& standing) const;
+  void explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t number, const Server* server,
+                     announce::Standing& standing) const;
+  [[nodiscard]] ServerView view_of(Instant now, std::size_t proxy, std::uint32_t index) const;
+
+  void log_event(Outbox& out, EventKind kind, std::size_t proxy, const Server* server, std::string_view text);
+  void standing_changed(std::uint32_t fact);
+  void all_standings_changed();
+  void emit_standings(Outbox& out);
+
+  Options options_;
+  Rng rng_;
+  Instant now_;
+  Instant started_;
+  bool cluster_ready_ = false;
+  Registry registry_;
+  Verifier verifier_;
+  FixedVector<Proxy> proxies_;
+  Instant facts_at_ = kNever;  // When a fact changes by time alone.
+  FixedVector<std::uint32_t> standings_due_;
+  bool pools_changed_ = false;
+  Counts counts_;
+};
+
+}  // namespace shoal::sidecar

@@ -1,0 +1,240 @@
+// What HAProxy says, into the server table.
+#include <algorithm>
+
+#include "base/hash.h"
+#include "sidecar/core.h"
+
+namespace shoal::sidecar {
+
+void Core::take_session_events(Instant now, std::size_t number, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  auto& events = out.session(number).events;
+  for (const haproxy::SessionEvent& event : events) {
+    switch (event.kind) {
+      case haproxy::SessionEvent::Kind::kUp: take_up(now, number, event, out); break;
+      case haproxy::SessionEvent::Kind::kDown:
+        proxy.looked = false;
+        log_event(out, EventKind::kHaproxyDown, number, nullptr, event.text);
+        all_standings_changed();
+        break;
+      case haproxy::SessionEvent::Kind::kReply: take_reply(now, number, event, out); break;
+      case haproxy::SessionEvent::Kind::kBatchDone:
+        // A table that cannot be read (a socket below operator level) is not asked for in a tight loop.
+        proxy.batch_not_before = now + (proxy.looked ? options_.batch_gap : options_.refusal_backoff_min);
+        break;
+    }
+  }
+  events.clear();
+}
+
+void Core::take_up(Instant now, std::size_t number, const haproxy::SessionEvent& event, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  proxy.looked = false;
+  proxy.dirty = true;
+  proxy.look_at = now;
+  proxy.batch_not_before = now;
+  log_event(out, event.replaced ? EventKind::kHaproxyReplaced : EventKind::kHaproxyUp, number, nullptr, event.text);
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
+    Server& server = proxy.table[i];
+    if (!server.used) continue;
+    // Another process knows nothing of the old one's servers.
+    if (event.replaced) server.observed = Observed{};
+    server.last_step = Step::kNone;
+    server.retry_at = kNever;
+    server.refusals = 0;
+    server.refused = haproxy::Outcome::kDone;
+    server.refusal.clear();
+  }
+  all_standings_changed();
+}
+
+void Core::take_reply(Instant now, std::size_t number, const haproxy::SessionEvent& event, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  switch (event.command) {
+    case haproxy::CommandKind::kShowInfo: return;
+    case haproxy::CommandKind::kShowBackend: {
+      haproxy::BackendReader reader(event.text);
+      if (!reader.is_table()) return;
+      const std::uint64_t pools_hash = hash64(as_bytes(event.text));
+      if (pools_hash == proxy.pools_hash) return;
+      proxy.pools_hash = pools_hash;
+      pools_changed_ = true;
+      proxy.table.begin_pools();
+      for (std::string_view name; reader.next(name);) {
+        if (const auto pool = haproxy::BackendName::parse(name)) proxy.table.add_pool(*pool);
+      }
+      return;
+    }
+    case haproxy::CommandKind::kShowServersState: return take_look(now, number, event.text, out);
+    case haproxy::CommandKind::kShowStat: return take_counters(proxy, number, event, out);
+    case haproxy::CommandKind::kAddServer:
+    case haproxy::CommandKind::kEnableHealth:
+    case haproxy::CommandKind::kEnableServer:
+    case haproxy::CommandKind::kSetState:
+    case haproxy::CommandKind::kSetWeight:
+    case haproxy::CommandKind::kDelServer: return take_step_reply(now, number, event, out);
+  }
+}
+
+// ---- the look
+
+void Core::take_look(Instant now, std::size_t number, std::string_view reply, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  haproxy::ServerStateReader reader(reply);
+  if (!reader.is_table()) return;  // Not looked: the next batch asks again.
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) proxy.table[i].seen = false;
+  for (haproxy::ServerRow row; reader.next(row);) take_row(now, number, row, out);
+  counts_.malformed_rows += reader.malformed();
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
+    if (proxy.table[i].used && !proxy.table[i].seen) take_absence(now, number, i);
+  }
+  if (!proxy.looked) all_standings_changed();
+  proxy.looked = true;
+  proxy.dirty = true;
+  proxy.look_at = now + options_.reconcile_interval;
+}
+
+void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& row, Outbox& out) {
+  if (row.server.substr(0, options_.registry.server_prefix.size()) != options_.registry.server_prefix.view()) return;
+  const auto pool = haproxy::BackendName::parse(row.backend);
+  const auto name = haproxy::ServerName::parse(row.server);
+  if (!pool || !name) return;
+  Proxy& proxy = proxies_[number];
+  const std::uint32_t index = proxy.table.find_or_add(*pool, *name);
+  if (index == ServerTable::kNone) {
+    ++counts_.table_full;
+    return;
+  }
+  Server& server = proxy.table[index];
+  if (!is_claimed(server)) {
+    const std::uint32_t fact = registry_.find_server(name->view());
+    server.fact = fact != Registry::kNone && registry_[fact].word.pool == pool->view() ? fact : Registry::kNone;
+    if (server.fact != Registry::kNone) server.stray_since = kNever;
+    if (server.fact == Registry::kNone && server.stray_since == kNever) server.stray_since = now;
+  }
+  const Observed before = server.observed;
+  Observed& seen = server.observed;
+  server.seen = true;
+  server.id = row.id;
+  seen.present = true;
+  seen.address = row.address;
+  seen.op_state = row.op_state;
+  seen.admin = row.admin;
+  seen.weight = row.weight;
+  if (!seen.in_maintenance()) {
+    seen.maintenance_since = kNever;
+    seen.drained = false;
+    seen.delete_refusals = 0;
+  } else if (!before.in_maintenance()) {
+    seen.maintenance_since = now;
+    seen.drained = false;
+    seen.delete_refusals = 0;
+    server.in_flight = 0;
+    proxy.drain_poll_at = now;
+  }
+  const bool moved = !before.present || before.admin != seen.admin || before.weight != seen.weight;
+  if (moved) server.last_step = Step::kNone;
+  if (seen.in_rotation() && server.refused != haproxy::Outcome::kDone) {
+    server.refused = haproxy::Outcome::kDone;
+    server.refusal.clear();
+    server.refusals = 0;
+  }
+  if (moved || before.op_state != seen.op_state) note_transition(number, server, before, out);
+}
+
+void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
+  Server& server = proxies_[number].table[index];
+  if (server.observed.present) {
+    server.observed = Observed{};
+    server.in_flight = 0;
+    server.last_step = Step::kNone;
+    if (is_claimed(server)) standing_changed(server.fact);
+  }
+  const Goal goal = wanted_of(now, server).goal;
+  // A wanted one stays in the table even while it cannot be added: it holds the reason.
+  if (goal != Goal::kInRotation && goal != Goal::kUnverified) proxies_[number].table.erase(index);
+}
+
+void Core::note_transition(std::size_t number, Server& server, const Observed& before, Outbox& out) {
+  const Observed& seen = server.observed;
+  if (is_claimed(server)) standing_changed(server.fact);
+  if (seen.in_rotation() && !before.in_rotation()) log_event(out, EventKind::kServerInRotation, number, &server, {});
+  if (seen.is_operators() && !before.is_operators()) {
+    log_event(out, EventKind::kServerHeldByOperator, number, &server, {});
+  }
+  const bool ours_out = seen.in_maintenance() && seen.weight == 0;
+  const bool was_serving = before.present && (before.weight > 0 || !before.in_maintenance());
+  if (ours_out && was_serving) {
+    proxies_[number].drain_poll = options_.drain_poll_min;
+    log_event(out, EventKind::kServerOut, number, &server, {});
+  }
+}
+
+// ---- counters and the answers to steps
+
+void Core::take_counters(Proxy& proxy, std::size_t number, const haproxy::SessionEvent& event, Outbox& out) {
+  Server& server = proxy.table[event.tag];
+  if (event.outcome != haproxy::Outcome::kDone || !server.used || !server.observed.in_maintenance()) return;
+  const auto counters = haproxy::parse_counters(event.text, server.pool.view(), server.name.view());
+  if (!counters) return;
+  server.in_flight = counters->queued + counters->sessions;
+  if (server.in_flight > 0 || server.observed.drained) return;
+  server.observed.drained = true;
+  proxy.dirty = true;
+  proxy.drain_poll = options_.drain_poll_min;
+  if (is_claimed(server)) standing_changed(server.fact);
+  log_event(out, EventKind::kServerDrained, number, &server, {});
+}
+
+void Core::take_step_reply(Instant now, std::size_t number, const haproxy::SessionEvent& event, Outbox& out) {
+  Server& server = proxies_[number].table[event.tag];
+  if (!server.used) return;
+  switch (event.outcome) {
+    case haproxy::Outcome::kDone:
+      if (event.command == haproxy::CommandKind::kAddServer) {
+        log_event(out, EventKind::kServerAdded, number, &server, {});
+      }
+      if (event.command == haproxy::CommandKind::kDelServer) {
+        log_event(out, EventKind::kServerDeleted, number, &server, {});
+      }
+      return;
+    case haproxy::Outcome::kNoCheck:           // Nothing to enable: it was added with other options.
+    case haproxy::Outcome::kAlreadyThere:      // The look that follows shows what is there.
+    case haproxy::Outcome::kNoSuchServer:      // Likewise: its add was refused, or it is deleted already.
+    case haproxy::Outcome::kNotInMaintenance:  // Likewise.
+      return;
+    case haproxy::Outcome::kIdTaken:
+      ++server.id_attempt;
+      server.last_step = Step::kNone;  // Another id is another try: at once.
+      return;
+    case haproxy::Outcome::kStillUsed:
+      ++server.observed.delete_refusals;
+      server.retry_at = now + backoff(server, options_.drain_poll_max);
+      return;
+    case haproxy::Outcome::kNoSuchBackend:
+    case haproxy::Outcome::kStaticBalance:
+    case haproxy::Outcome::kPermissionDenied:
+    case haproxy::Outcome::kRefused: return refuse(now, number, server, event, out);
+  }
+}
+
+void Core::refuse(Instant now, std::size_t number, Server& server, const haproxy::SessionEvent& event, Outbox& out) {
+  // The first refusal of a batch names the cause; those after it follow from it.
+  if (server.refused_in_batch == counts_.batches) return;
+  server.refused_in_batch = counts_.batches;
+  const FixedString<200> before = server.refusal;
+  server.refused = event.outcome;
+  server.refusal.clear();
+  for (const char c : event.text.substr(0, 200)) {
+    if (!server.refusal.append(std::string_view(c >= ' ' && c <= '~' ? &c : " ", 1))) break;
+  }
+  std::string_view text = server.refusal.view();
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  server.refusal.assign_cut(text);
+  if (server.retry_at == kNever) server.retry_at = now + backoff(server, options_.refusal_backoff_min);
+  if (server.refusal == before) return;
+  if (is_claimed(server)) standing_changed(server.fact);
+  log_event(out, EventKind::kServerRefused, number, &server, server.refusal);
+}
+
+}  // namespace shoal::sidecar

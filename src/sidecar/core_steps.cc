@@ -1,0 +1,197 @@
+// What HAProxy is told: from wanted and observed to one batch of commands.
+#include <algorithm>
+
+#include "base/hash.h"
+#include "sidecar/core.h"
+
+namespace shoal::sidecar {
+namespace {
+
+constexpr std::size_t kDrainPollsMax = 256;    // In one batch; the others have their turn in the next.
+constexpr std::size_t kCommandsOfAStepMax = 4;  // add, enable health, enable server, weight.
+constexpr std::size_t kLookCommands = 2;        // show backend, show servers state.
+
+/// 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees between them.
+std::uint32_t server_id(const Server& server) {
+  const std::uint64_t hash = hash64(as_bytes(server.name.view()), server.id_attempt);
+  return static_cast<std::uint32_t>(hash % 0x7fffffff) + 1;
+}
+
+}  // namespace
+
+bool Core::is_claimed(const Server& server) const {
+  if (server.fact == Registry::kNone) return false;
+  const Fact& fact = registry_[server.fact];
+  return fact.used && fact.has_word && !fact.name_taken && fact.server == server.name &&
+         fact.word.pool == server.pool.view();
+}
+
+/// From when on a server that no task claims may be touched.
+Instant Core::strays_from() const { return cluster_ready_ ? started_ + options_.adoption_hold : kNever; }
+
+Wanted Core::wanted_of(Instant now, const Server& server) const {
+  if (is_claimed(server)) return wanted(registry_[server.fact], options_.policy, now);
+  Wanted stray;
+  const Instant from = strays_from();
+  if (now < from) {
+    stray.changes_at = from;
+    return stray;
+  }
+  // As a failed one: out, kept for `grace` in case its task speaks after all, then deleted.
+  const Instant since = std::max(from, server.stray_since == kNever ? from : server.stray_since);
+  stray.goal = now >= since + options_.policy.grace ? Goal::kAbsent : Goal::kOut;
+  if (stray.goal == Goal::kOut) stray.changes_at = since + options_.policy.grace;
+  return stray;
+}
+
+Duration Core::backoff(Server& server, Duration first) {
+  const Duration wait = first * (1 << std::min<std::uint32_t>(server.refusals, 10));
+  ++server.refusals;
+  return rng_.jittered(std::min(wait, options_.refusal_backoff_max));
+}
+
+void Core::act(Instant now, std::size_t number, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  if (!proxy.session.can_begin() || now < proxy.batch_not_before) return;
+  bool has_steps = false;
+  if (proxy.looked && (proxy.dirty || now >= proxy.plan_at)) has_steps = plan_steps(now, number);
+  const bool is_full_look = !proxy.looked || now >= proxy.look_at;
+  haproxy::Command command;
+  if (is_full_look) {
+    command.kind = haproxy::CommandKind::kShowBackend;
+    SHOAL_ASSERT(proxy.session.add(command));
+  }
+  if (is_full_look || has_steps) {
+    command.kind = haproxy::CommandKind::kShowServersState;
+    SHOAL_ASSERT(proxy.session.add(command));
+    // Until its answer has been read; a batch that breaks off leaves the session down, and `looked` false.
+    proxy.look_at = now + options_.reconcile_interval;
+  }
+  const bool polls_due = has_steps || is_full_look || now >= proxy.drain_poll_at;
+  const bool has_polls = polls_due && add_drain_polls(now, proxy);
+  if (!has_steps && !is_full_look && !has_polls) return;
+  ++counts_.batches;
+  counts_.commands += options_.session.batch_commands_max - proxy.session.batch_room();
+  proxy.session.begin_batch(now, out.session(number));
+}
+
+/// True when the batch holds a step. Afterwards `plan_at` says when time alone makes another one possible.
+bool Core::plan_steps(Instant now, std::size_t number) {
+  Proxy& proxy = proxies_[number];
+  proxy.dirty = false;
+  proxy.plan_at = kNever;
+  bool has_steps = false;
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
+    Server& server = proxy.table[i];
+    if (!server.used) continue;
+    const bool claimed = is_claimed(server);
+    if (!claimed && server.stray_since == kNever) server.stray_since = now;  // Its task has another server by now.
+    const Wanted goal = wanted_of(now, server);
+    const NextStep next =
+        next_step(goal, claimed ? registry_[server.fact].place() : server.observed.address, server.observed, now);
+    proxy.plan_at = earlier(proxy.plan_at, earlier(goal.changes_at, next.not_before));
+    if (next.step == Step::kNone) continue;
+    if (next.step == Step::kAdd && !proxy.table.may_have_pool(server.pool.view())) continue;  // The next look may have.
+    if (server.retry_at != kNever && now < server.retry_at) {
+      proxy.plan_at = earlier(proxy.plan_at, server.retry_at);
+      continue;
+    }
+    if (proxy.session.batch_room() < kCommandsOfAStepMax + kLookCommands + kDrainPollsMax) {
+      proxy.dirty = true;  // The rest follows in the next batch.
+      break;
+    }
+    add_step(now, proxy, i, goal, next.step);
+    has_steps = true;
+  }
+  return has_steps;
+}
+
+void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step) {
+  Server& server = proxy.table[index];
+  // The same step again although HAProxy's row has not moved since: something undoes it or does not take it.
+  server.retry_at = server.last_step == step ? now + backoff(server, options_.drain_poll_max) : kNever;
+  server.last_step = step;
+  haproxy::Command command;
+  command.tag = index;
+  command.backend = server.pool;
+  command.server = server.name;
+  command.options = &options_.server_options;
+  const auto add = [&](haproxy::CommandKind kind) {
+    command.kind = kind;
+    if (proxy.session.add(command)) return;
+    server.refused = haproxy::Outcome::kRefused;
+    server.refusal.assign_cut("the command for HAProxy cannot be written: are haproxy.server_options too long?");
+    server.retry_at = now + backoff(server, options_.refusal_backoff_min);
+  };
+  const auto set_weight = [&](std::uint16_t weight) {
+    command.weight = weight;
+    add(haproxy::CommandKind::kSetWeight);
+  };
+  const auto set_state = [&](haproxy::AdminState state) {
+    command.state = state;
+    add(haproxy::CommandKind::kSetState);
+  };
+  switch (step) {
+    case Step::kNone: return;
+    case Step::kAdd:
+      command.address = registry_[server.fact].place();
+      command.id = server_id(server);
+      add(haproxy::CommandKind::kAddServer);
+      [[fallthrough]];
+    case Step::kBringUp:
+      if (options_.server_options.has_check()) add(haproxy::CommandKind::kEnableHealth);
+      add(haproxy::CommandKind::kEnableServer);
+      return set_weight(goal.weight);
+    case Step::kSetWeight: return set_weight(goal.weight);
+    case Step::kTakeOut:
+      if (server.observed.weight > 0) set_weight(0);
+      return set_state(haproxy::AdminState::kMaint);
+    case Step::kDelete: return add(haproxy::CommandKind::kDelServer);
+    case Step::kPurgeIdle:
+      ++server.observed.delete_refusals;  // Next is a delete again.
+      server.last_step = Step::kNone;
+      set_state(haproxy::AdminState::kDrain);
+      return set_state(haproxy::AdminState::kMaint);
+  }
+}
+
+/// Asks for the counters of servers that are out and not seen drained; those taken out by this very batch included.
+bool Core::add_drain_polls(Instant now, Proxy& proxy) {
+  proxy.drain_poll_at = kNever;
+  std::size_t polls = 0;
+  const std::uint32_t size = proxy.table.size();
+  for (std::uint32_t n = 0; n < size; ++n) {
+    const std::uint32_t index = (proxy.drain_cursor + n) % size;
+    const Server& server = proxy.table[index];
+    if (!server.used || !server.observed.present || server.observed.drained || server.id == 0) continue;
+    if (!server.observed.in_maintenance() && server.last_step != Step::kTakeOut) continue;
+    const Goal goal = wanted_of(now, server).goal;
+    const bool stays_out = goal == Goal::kOut || goal == Goal::kAbsent || server.last_step == Step::kTakeOut ||
+                           (server.observed.in_maintenance() && server.observed.weight == 0);
+    if (!stays_out) continue;
+    if (polls == kDrainPollsMax || proxy.session.batch_room() == 0) {
+      proxy.drain_cursor = index;
+      break;
+    }
+    haproxy::Command command;
+    command.kind = haproxy::CommandKind::kShowStat;
+    command.backend = server.pool;
+    command.id = server.id;
+    command.tag = index;
+    if (proxy.session.add(command)) ++polls;
+  }
+  if (polls == 0) return false;
+  proxy.drain_poll_at = now + proxy.drain_poll;
+  proxy.drain_poll = std::min(proxy.drain_poll * 2, options_.drain_poll_max);
+  return true;
+}
+
+/// When `act` has something to do if nothing else happens.
+Instant Core::next_action(const Proxy& proxy) const {
+  if (!proxy.session.can_begin()) return kNever;
+  if (proxy.dirty || !proxy.looked) return proxy.batch_not_before;
+  const Instant next = earlier(proxy.look_at, earlier(proxy.plan_at, proxy.drain_poll_at));
+  return std::max(next, proxy.batch_not_before);
+}
+
+}  // namespace shoal::sidecar

@@ -1,0 +1,54 @@
+// From facts to what HAProxy should hold: a pure function of one fact and the time.
+//
+//   fact                                          wanted
+//   announced ready, member alive or suspect      in rotation, once its place has answered
+//   announced unready, or a state we do not know  in maintenance, kept
+//   departed, leaving, left, reaped               out at once, deleted
+//   failed                                        in maintenance, deleted after `grace`
+//   another alive task announced the place later  in maintenance, kept
+#pragma once
+
+#include "base/time.h"
+#include "sidecar/registry.h"
+
+namespace shoal::sidecar {
+
+enum class Goal : std::uint8_t {
+  kNone,        // Nothing is claimed: no word, or one that cannot be served (see `Objection`).
+  kUnverified,  // Wanted in rotation, its place not shown to answer yet: what stands stays, nothing is added.
+  kInRotation,
+  kOut,     // In maintenance, kept.
+  kAbsent,  // Out, then deleted.
+};
+
+/// Why a word cannot be served whatever HAProxy says.
+enum class Objection : std::uint8_t {
+  kNone,
+  kNotAMember,
+  kBadPort,
+  kBadPool,         // Not a pool's name.
+  kPoolNotAllowed,  // Not in haproxy.backends.
+  kBadAddress,      // Unspecified, multicast, link-local.
+  kLoopback,
+  kNameTaken,
+};
+
+struct Policy {
+  Duration grace = 30s;
+  bool verify = true;
+  bool allow_loopback = false;
+  static constexpr std::size_t kPoolsMax = 64;
+  InlineVector<haproxy::BackendName, kPoolsMax> pools;  // haproxy.backends; empty = any that HAProxy has.
+};
+
+struct Wanted {
+  Goal goal = Goal::kNone;
+  Objection objection = Objection::kNone;
+  std::uint16_t weight = 0;     // 1-256 for kInRotation and kUnverified.
+  Instant changes_at = kNever;  // When the answer changes by time alone.
+};
+
+[[nodiscard]] Wanted wanted(const Fact& fact, const Policy& policy, Instant now);
+[[nodiscard]] Objection objection(const Fact& fact, const Policy& policy);
+
+}  // namespace shoal::sidecar

@@ -1,0 +1,23 @@
+#include "sidecar/outbox.h"
+
+#include <algorithm>
+
+namespace shoal::sidecar {
+
+Outbox::Outbox(std::size_t proxies, const haproxy::SessionOptions& options) : sessions_(proxies) {
+  for (std::size_t i = 0; i < proxies; ++i) sessions_.emplace_back(options);
+}
+
+bool Outbox::empty() const {
+  return verifies.empty() && events.empty() &&
+         std::all_of(sessions_.begin(), sessions_.end(),
+                     [](const haproxy::SessionOutbox& session) { return session.empty(); });
+}
+
+void Outbox::clear() {
+  verifies.clear();
+  events.clear();
+  for (haproxy::SessionOutbox& session : sessions_) session.clear();
+}
+
+}  // namespace shoal::sidecar

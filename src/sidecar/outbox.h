@@ -1,0 +1,71 @@
+// Everything that one call of the sidecar's core wants from the outside world.
+#pragma once
+
+#include <cstdint>
+
+#include "announce/messages.h"
+#include "base/containers.h"
+#include "base/endpoint.h"
+#include "base/time.h"
+#include "haproxy/runtime_session.h"
+
+namespace shoal::sidecar {
+
+/// Connect once to `place` and say within `deadline` what came of it: Core::on_verify_result with the same id. Close the
+/// connection at once; send nothing.
+struct Verify {
+  std::uint32_t id = 0;
+  Endpoint place;
+  Duration deadline = 1s;
+};
+
+enum class EventKind : std::uint8_t {
+  kStandingChanged,  // Core::standing may answer otherwise than before: `node`.
+  // One line a state change, for the log.
+  kServerAdded,       // node, server, pool, place
+  kServerInRotation,  // node, server, pool, place
+  kServerOut,         // node, server, pool, place: seen in maintenance by our doing
+  kServerDrained,     // node, server, pool
+  kServerDeleted,     // node, server, pool
+  kServerRefused,     // node, server, pool; text: HAProxy's words
+  kServerUnreachable, // node, place; text
+  kServerHeldByOperator,  // node, server, pool: admin bits with a weight above 0
+  kHaproxyUp,             // text: version
+  kHaproxyReplaced,       // text: version
+  kHaproxyDown,           // text: why
+  kMembersFull,           // node: refused
+};
+
+struct Event {
+  EventKind kind = EventKind::kStandingChanged;
+  std::uint8_t proxy = 0;
+  announce::NodeName node;  // Empty for a server of ours that no task claims.
+  haproxy::ServerName server;
+  haproxy::BackendName pool;
+  Endpoint place;
+  announce::ReasonText text;
+};
+
+/// The caller owns it, passes it in empty, and drains it before the next call.
+class Outbox {
+ public:
+  static constexpr std::size_t kVerifiesMax = 64;
+  static constexpr std::size_t kEventsMax = 512;
+
+  Outbox(std::size_t proxies, const haproxy::SessionOptions& options);
+
+  [[nodiscard]] std::size_t proxies() const { return sessions_.size(); }
+  /// Effects for the two streams of one HAProxy. Its `events` are the core's own and always empty for the shell.
+  [[nodiscard]] haproxy::SessionOutbox& session(std::size_t proxy) { return sessions_[proxy]; }
+
+  FixedVector<Verify> verifies{kVerifiesMax};  // Never full: no more are open at once.
+  FixedVector<Event> events{kEventsMax};       // StandingChanged waits for room; log lines over it are counted, dropped.
+
+  [[nodiscard]] bool empty() const;
+  void clear();
+
+ private:
+  FixedVector<haproxy::SessionOutbox> sessions_;
+};
+
+}  // namespace shoal::sidecar

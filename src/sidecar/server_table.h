@@ -1,0 +1,70 @@
+// The servers of one HAProxy that are shoal's: those that a task claims and those with our prefix that stand there. Slots
+// are stable, so that a command under way can name its server by index.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/containers.h"
+#include "base/time.h"
+#include "haproxy/runtime_codec.h"
+#include "sidecar/reconciler.h"
+
+namespace shoal::sidecar {
+
+struct Server {
+  bool used = false;
+  bool seen = false;  // By the look that is being read.
+  haproxy::BackendName pool;
+  haproxy::ServerName name;
+  std::uint32_t fact = NameIndex::kNone;  // Who claims it; kNone = a stray.
+  Instant stray_since = kNever;
+  std::uint32_t id = 0;  // HAProxy's, from the last look.
+  Observed observed;
+  std::uint64_t in_flight = 0;   // Queued + sessions at the last count.
+  std::uint32_t id_attempt = 0;  // How many derived ids were taken.
+
+  // HAProxy's last refusal; cleared by success and by a new session.
+  haproxy::Outcome refused = haproxy::Outcome::kDone;
+  FixedString<200> refusal;
+  std::uint64_t refused_in_batch = 0;
+  std::uint32_t refusals = 0;  // In a row: the waits between tries double.
+  Step last_step = Step::kNone;  // Sent since HAProxy's row last changed: the same again waits longer each time.
+  Instant retry_at = kNever;  // No step before; kNever = at once.
+
+  [[nodiscard]] FixedString<200> key() const;
+};
+
+class ServerTable {
+ public:
+  static constexpr std::uint32_t kNone = NameIndex::kNone;
+
+  explicit ServerTable(std::size_t capacity);
+
+  [[nodiscard]] std::uint32_t find(std::string_view pool, std::string_view name) const;
+  /// kNone when full.
+  std::uint32_t find_or_add(const haproxy::BackendName& pool, const haproxy::ServerName& name);
+  void erase(std::uint32_t index);
+
+  /// Slots, unused ones included.
+  [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(servers_.size()); }
+  [[nodiscard]] std::size_t used() const { return index_.size(); }
+  [[nodiscard]] Server& operator[](std::uint32_t index) { return servers_[index]; }
+  [[nodiscard]] const Server& operator[](std::uint32_t index) const { return servers_[index]; }
+
+  /// The pools that HAProxy has, as `show backend` said.
+  void begin_pools() { pools_.clear(), pools_cut_ = false; }
+  void add_pool(const haproxy::BackendName& pool);
+  /// True also when nothing is known yet or the list did not fit: then HAProxy's answer decides.
+  [[nodiscard]] bool may_have_pool(std::string_view pool) const;
+
+ private:
+  static constexpr std::size_t kPoolsMax = 1024;
+  FixedVector<Server> servers_;
+  FixedVector<std::uint32_t> free_;
+  NameIndex index_;  // By "pool/name".
+  FixedVector<haproxy::BackendName> pools_{kPoolsMax};
+  bool pools_cut_ = false;
+};
+
+}  // namespace shoal::sidecar

@@ -1,0 +1,142 @@
+#include "task/readiness.h"
+
+#include <algorithm>
+
+namespace shoal::task {
+namespace {
+
+constexpr Duration kPollMin = 10ms;
+constexpr Duration kPollMax = 250ms;
+// A probe that neither succeeds nor fails (a full queue drops the handshake) is given up and made anew.
+constexpr Duration kConnectTimeout = 3s;
+
+}  // namespace
+
+std::string_view to_text(ReadyBy by) {
+  switch (by) {
+    case ReadyBy::kNotify: return "notify";
+    case ReadyBy::kAcceptQueue: return "accept-queue";
+    case ReadyBy::kConnect: return "connect";
+    case ReadyBy::kDelay: return "delay";
+  }
+  SHOAL_UNREACHABLE();
+}
+
+void Readiness::tick(Instant now, const ReadinessOutbox& out) {
+  SHOAL_ASSERT(out.empty());
+  SHOAL_ASSERT(now >= now_);
+  now_ = now;
+}
+
+bool Readiness::connect_is_proof() const {
+  return options_.mode == ReadyMode::kTcp || (options_.mode == ReadyMode::kAuto && !options_.socket_is_passed);
+}
+
+void Readiness::on_worker_started(Instant now, ReadinessOutbox& out) {
+  tick(now, out);
+  pause_ = kPollMin;
+  next_ = kNever;
+  switch (options_.mode) {
+    case ReadyMode::kNotify: phase_ = Phase::kWaiting; return;
+    case ReadyMode::kDelay:
+      phase_ = Phase::kWaiting;
+      next_ = now + options_.delay;
+      return;
+    case ReadyMode::kTcp:
+    case ReadyMode::kAuto: connect(out); return;
+  }
+}
+
+void Readiness::connect(ReadinessOutbox& out) {
+  phase_ = Phase::kConnecting;
+  seen_filled_ = false;
+  byte_sent_ = false;
+  empty_readings_ = 0;
+  next_ = now_ + kConnectTimeout;
+  out.add(ProbeConnect{});
+}
+
+void Readiness::read_later(Instant now) {
+  next_ = now + rng_.jittered(pause_);
+  pause_ = std::min(pause_ * 2, kPollMax);
+}
+
+void Readiness::ready(ReadyBy by, ReadinessOutbox& out) {
+  const bool has_probe = phase_ == Phase::kConnecting || phase_ == Phase::kReading;
+  phase_ = Phase::kOff;
+  next_ = kNever;
+  if (has_probe) out.add(CloseProbe{});
+  out.add(WorkerReady{by});
+}
+
+void Readiness::on_notify_ready(Instant now, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ == Phase::kOff) return;
+  // With kTcp or kDelay the operator has said what counts, and it is not this.
+  if (options_.mode == ReadyMode::kAuto || options_.mode == ReadyMode::kNotify) ready(ReadyBy::kNotify, out);
+}
+
+void Readiness::on_connected(Instant now, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ != Phase::kConnecting) return;
+  if (connect_is_proof()) return ready(ReadyBy::kConnect, out);
+  phase_ = Phase::kReading;
+  pause_ = kPollMin;
+  next_ = now + kPollMax;  // Should no reading come.
+  out.add(ReadQueue{});
+}
+
+void Readiness::on_connect_failed(Instant now, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ == Phase::kReading) return;  // See the header: the queue tells whether it was taken.
+  if (phase_ != Phase::kConnecting) return;
+  phase_ = Phase::kRetryPause;
+  read_later(now);
+}
+
+void Readiness::on_reading(Instant now, const QueueReading& reading, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ != Phase::kReading) return;
+  if (reading.defer_accept && !byte_sent_) {
+    byte_sent_ = true;
+    seen_filled_ = false;
+    empty_readings_ = 0;
+    out.add(SendProbeByte{});
+  } else if (reading.depth > 0) {
+    seen_filled_ = true;
+    empty_readings_ = 0;
+  } else {
+    ++empty_readings_;
+    if (seen_filled_ || empty_readings_ >= 2) return ready(ReadyBy::kAcceptQueue, out);
+    pause_ = kPollMin;
+  }
+  read_later(now);
+}
+
+void Readiness::on_deadline(Instant now, ReadinessOutbox& out) {
+  tick(now, out);
+  if (now < next_) return;
+  switch (phase_) {
+    case Phase::kOff: next_ = kNever; return;
+    case Phase::kWaiting: return ready(ReadyBy::kDelay, out);
+    case Phase::kConnecting:
+      out.add(CloseProbe{});
+      phase_ = Phase::kRetryPause;
+      read_later(now);
+      return;
+    case Phase::kRetryPause: connect(out); return;
+    case Phase::kReading:
+      next_ = now + kPollMax;  // Should no reading come.
+      out.add(ReadQueue{});
+      return;
+  }
+}
+
+void Readiness::stop(Instant now, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ == Phase::kConnecting || phase_ == Phase::kReading) out.add(CloseProbe{});
+  phase_ = Phase::kOff;
+  next_ = kNever;
+}
+
+}  // namespace shoal::task

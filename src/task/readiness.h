@@ -1,0 +1,123 @@
+// When is the worker ready? By default without its help: the shell connects once to the worker's own listener and the
+// accept queue's length is read until the worker has taken that connection (on a listening socket TCP_INFO tells the
+// length in tcpi_unacked and the limit in tcpi_sacked). A plain connect proves nothing in `pass` mode: the kernel
+// accepts for a worker that is not there yet.
+//
+// With TCP_DEFER_ACCEPT on the socket the queue reads 0 although nobody has accepted, as long as the client is silent:
+// then one byte is sent first.
+//
+// The queue is first in, first out, so an empty one means that our connection was taken, whoever else had connected.
+// Two empty readings in a row are asked for, unless the queue was seen filled: the kernel may put a connection into
+// the queue a moment after the client believes in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <variant>
+
+#include "base/check.h"
+#include "base/containers.h"
+#include "base/rng.h"
+#include "base/time.h"
+
+namespace shoal::task {
+
+enum class ReadyMode : std::uint8_t {
+  kAuto,    // The first of READY=1 and the worker accepting.
+  kNotify,  // READY=1 alone.
+  kTcp,     // A connection succeeds. Only means something where the worker binds the port itself.
+  kDelay,   // A fixed time after its start.
+};
+
+enum class ReadyBy : std::uint8_t { kNotify, kAcceptQueue, kConnect, kDelay };
+[[nodiscard]] std::string_view to_text(ReadyBy by);
+
+/// What the kernel says of the listening socket.
+struct QueueReading {
+  std::uint32_t depth = 0;  // Connections that wait to be accepted.
+  std::uint32_t limit = 0;
+  bool defer_accept = false;
+};
+
+/// Connect to the worker's own listener and keep the connection open; the result comes as on_connected or
+/// on_connect_failed.
+struct ProbeConnect {};
+/// Read the queue; the result comes as on_reading.
+struct ReadQueue {};
+/// One byte on the probe's connection: the kernel keeps a silent one back.
+struct SendProbeByte {};
+/// The probe's connection is not needed any more.
+struct CloseProbe {};
+struct WorkerReady {
+  ReadyBy by = ReadyBy::kNotify;
+};
+using ReadinessEffect = std::variant<ProbeConnect, ReadQueue, SendProbeByte, CloseProbe, WorkerReady>;
+
+class ReadinessOutbox {
+ public:
+  static constexpr std::size_t kEffectsMax = 4;
+  [[nodiscard]] const ReadinessEffect* begin() const { return effects_.begin(); }
+  [[nodiscard]] const ReadinessEffect* end() const { return effects_.end(); }
+  [[nodiscard]] std::size_t size() const { return effects_.size(); }
+  [[nodiscard]] bool empty() const { return effects_.empty(); }
+  void clear() { effects_.clear(); }
+  void add(const ReadinessEffect& effect) { effects_.push_back(effect); }
+
+ private:
+  InlineVector<ReadinessEffect, kEffectsMax> effects_;
+};
+
+/// Tells WorkerReady once for each watch. How long that may take is the supervisor's ready_timeout.
+class Readiness final {
+ public:
+  struct Options {
+    ReadyMode mode = ReadyMode::kAuto;
+    bool socket_is_passed = true;  // The worker inherits the listener. Else it binds the port itself: then kAuto
+                                   // judges like kTcp, for nobody but the worker can accept there.
+    Duration delay = 1s;           // kDelay only.
+  };
+
+  Readiness(const Options& options, Rng rng, Instant now) : options_(options), rng_(rng), now_(now) {}
+
+  /// Begins, or begins anew with another worker.
+  void on_worker_started(Instant now, ReadinessOutbox& out);
+  void on_notify_ready(Instant now, ReadinessOutbox& out);  // READY=1
+  void on_connected(Instant now, ReadinessOutbox& out);
+  /// Also when an established probe was closed by the other side: a worker that took it and hung up has accepted.
+  void on_connect_failed(Instant now, ReadinessOutbox& out);
+  void on_reading(Instant now, const QueueReading& reading, ReadinessOutbox& out);
+  void on_deadline(Instant now, ReadinessOutbox& out);
+  /// The worker died or is being stopped: nothing more is asked or told.
+  void stop(Instant now, ReadinessOutbox& out);
+
+  [[nodiscard]] Instant next_deadline() const { return next_; }
+  [[nodiscard]] bool is_watching() const { return phase_ != Phase::kOff; }
+
+ private:
+  enum class Phase : std::uint8_t {
+    kOff,
+    kWaiting,     // For READY=1, or for the delay's end.
+    kConnecting,  // The probe has been asked for.
+    kRetryPause,  // It failed; once more at next_.
+    kReading,     // Connected; the queue is read again at next_.
+  };
+
+  void ready(ReadyBy by, ReadinessOutbox& out);
+  void connect(ReadinessOutbox& out);
+  void read_later(Instant now);
+  [[nodiscard]] bool connect_is_proof() const;
+  void tick(Instant now, const ReadinessOutbox& out);
+
+  Options options_;
+  Rng rng_;
+  Instant now_;
+  Phase phase_ = Phase::kOff;
+  Instant next_ = kNever;
+  Duration pause_{};
+  bool seen_filled_ = false;
+  bool byte_sent_ = false;
+  std::uint32_t empty_readings_ = 0;
+};
+
+}  // namespace shoal::task

@@ -1,0 +1,759 @@
+"""The stage on which the interop tests play: real shoal, real HAProxy, real serf agents, all on 127.0.0.1.
+
+A test gets a `Scene`. It starts programs through it, and the scene ends every one of them, by process id, whatever
+becomes of the test. Nothing here sleeps to let something happen: `wait_until` and `Log.wait_for` look again until a
+deadline.
+
+What the tests expect shoal to log stands in `Say`, and nowhere else. Wherever HAProxy's own table, an exit code or a
+serf agent's view can tell, the tests ask those instead.
+"""
+import base64
+import ctypes
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+SHOAL = os.environ.get("SHOAL_BIN", os.path.join(ROOT, "build", "src", "app", "shoal"))
+PYTHON = "/usr/bin/python3"
+POOL = "web"
+GRACE_SECONDS = 10  # The smallest that HAProxy 2.6 allows: an earlier delete can crash it.
+
+
+class Say:
+    """Every line of shoal's log that a test waits for, as a regular expression over one JSON line."""
+
+    # Sidecar.
+    HAPROXY_UP = r'"event":"[^"]*haproxy[^"]*connected'
+    HAPROXY_AWAY = r'"level":"(warn|error)","event":"[^"]*haproxy[^"]*"'
+    REFUSED = r'"event":"[^"]*refused'
+    # Both roles.
+    MEMBER_JOINED = r'"event":"member (joined|alive)".*"{node}"'
+    MEMBER_LEFT = r'"event":"member left".*"{node}"'
+    MEMBER_FAILED = r'"event":"member failed".*"{node}"'
+    # Task.
+    ACCEPTED = r'"event":"[^"]*accepted'
+    UNREACHABLE = r"cannot be reached"
+
+    @staticmethod
+    def of(pattern, node):
+        return pattern.replace("{node}", re.escape(node))
+
+
+class Failure(Exception):
+    """What the test saw was not what it must see."""
+
+
+def check(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def wait_until(question, timeout, what, every=0.01):
+    """Asks until the answer is true (and gives it back) or the time is up (and fails, naming `what`)."""
+    end = time.monotonic() + timeout
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() >= end:
+            raise Failure(f"waited {timeout:g} s in vain for: {what}")
+        time.sleep(every)
+
+
+def hold_true(question, seconds, what, every=0.02):
+    """Fails as soon as the answer is false within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        check(question(), f"did not stay true for {seconds:g} s: {what}")
+        time.sleep(every)
+
+
+# --- ports, descriptors, processes
+# -------------------------------------------------------------------------------------
+
+_given_ports = set()
+
+
+def free_port():
+    """A port of 127.0.0.1 that is free for UDP and TCP, outside the range that the kernel gives to outgoing
+    connections."""
+    for _ in range(500):
+        port = random.randint(12000, 32000)
+        if port in _given_ports:
+            continue
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given_ports.add(port)
+        return port
+    raise Failure("no free port found")
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def become_subreaper():
+    """Orphans of the programs under test (a worker whose task was killed) become ours, so that they can be seen and
+    ended."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _die_with_parent():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def children_of(pid):
+    found = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as f:
+                found += [int(word) for word in f.read().split()]
+    except OSError:
+        pass
+    return found
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        for line in f:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+    raise Failure(f"no VmRSS for process {pid}")
+
+
+def threads_of(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+class Log:
+    """A growing log file. `mark` remembers where it is now, `wait_for` finds the first line that matches after a
+    mark."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def text(self, since=0):
+        try:
+            with open(self.path, "rb") as f:
+                f.seek(since)
+                return f.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+    def mark(self):
+        return os.path.getsize(self.path) if os.path.exists(self.path) else 0
+
+    def find(self, pattern, since=0):
+        for line in self.text(since).splitlines():
+            if re.search(pattern, line):
+                return line
+        return None
+
+    def count(self, pattern, since=0):
+        return sum(1 for line in self.text(since).splitlines() if re.search(pattern, line))
+
+    def wait_for(self, pattern, timeout, since=0):
+        return wait_until(lambda: self.find(pattern, since), timeout, f"/{pattern}/ in {os.path.basename(self.path)}")
+
+    def tail(self, lines=25):
+        return "\n".join("    " + line[:400] for line in self.text().splitlines()[-lines:])
+
+
+class Program:
+    """A process with a log. stdout and stderr go to one file: shoal, HAProxy and serf write nothing that must be
+    split."""
+
+    def __init__(self, scene, name, argv, env=None):
+        self.name, self.argv = name, [str(word) for word in argv]
+        self.log = Log(scene.path(f"{name}.log"))
+        self._out = open(self.log.path, "ab")
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out,
+                                        env=env, cwd=scene.dir, preexec_fn=_die_with_parent, start_new_session=True)
+        self.pid = self.process.pid
+        self.started = time.monotonic()
+
+    def running(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        if self.running():
+            os.kill(self.pid, number)
+
+    def kill(self):
+        """SIGKILL, and gone when this returns."""
+        self.signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def wait(self, timeout):
+        """The exit status; 128 + n for a signal."""
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} still runs after {timeout:g} s") from None
+        return status if status >= 0 else 128 - status
+
+    def stop(self, timeout):
+        self.signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+
+def toml_text(settings):
+    """`{"role": "task", "gossip": {"bind": ...}, "gossip.timing": {...}}` as TOML."""
+    def value(v):
+        if isinstance(v, bool):
+            return "true" if v else "false"
+        if isinstance(v, (list, tuple)):
+            return "[" + ", ".join(value(x) for x in v) + "]"
+        return json.dumps(v) if isinstance(v, str) else str(v)
+
+    lines = [f"{k} = {value(v)}" for k, v in settings.items() if not isinstance(v, dict)]
+    for table, entries in settings.items():
+        if isinstance(entries, dict):
+            lines += ["", f"[{table}]"] + [f"{k} = {value(v)}" for k, v in entries.items()]
+    return "\n".join(lines) + "\n"
+
+
+def merged(base, more):
+    """`more` laid over `base`, table by table; None takes a key or table away."""
+    out = {k: dict(v) if isinstance(v, dict) else v for k, v in base.items()}
+    for key, entry in (more or {}).items():
+        if isinstance(entry, dict):
+            table = out.setdefault(key, {})
+            for k, v in entry.items():
+                table.pop(k, None) if v is None else table.__setitem__(k, v)
+        elif entry is None:
+            out.pop(key, None)
+        else:
+            out[key] = entry
+    return out
+
+
+# --- HAProxy
+# -----------------------------------------------------------------------------------------------------------
+
+_ADMIN_HOLDS = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40
+
+
+class Server:
+    """One row of `show servers state`."""
+
+    def __init__(self, words):
+        self.backend, self.name, self.address = words[1], words[3], words[4]
+        self.operational, self.admin, self.weight = int(words[5]), int(words[6]), int(words[7])
+        self.port = int(words[18])
+
+    @property
+    def in_rotation(self):
+        return self.operational == 2 and not self.admin & _ADMIN_HOLDS and self.weight > 0
+
+    def belongs_to(self, node):
+        return self.name.startswith(f"shoal-{node}-")
+
+    def __repr__(self):
+        where = f"{self.backend}/{self.name} {self.address}:{self.port}"
+        return f"{where} op={self.operational} admin={self.admin} weight={self.weight}"
+
+
+def runtime(path, command, timeout=3):
+    """One command on its own connection to a runtime socket; the whole answer."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(timeout)
+        s.connect(path)
+        s.sendall(command.encode() + b"\n")
+        answer = b""
+        while True:
+            part = s.recv(65536)
+            if not part:
+                return answer.decode("utf-8", "replace")
+            answer += part
+
+
+def servers_in(path, pool=POOL):
+    """The rows of a pool; None while HAProxy does not answer."""
+    try:
+        table = runtime(path, f"show servers state {pool}")
+    except OSError:
+        return None
+    rows = [line.split() for line in table.splitlines() if line and not line.startswith("#")]
+    return [Server(words) for words in rows if len(words) >= 19]
+
+
+class HAProxy:
+    """A real HAProxy. Its configuration stays, so that `start` after `kill` is a restart."""
+
+    def __init__(self, scene, name="haproxy", pools=(POOL,), redispatch=False, extra_backends=""):
+        self.scene, self.name = scene, name
+        self.http_port = free_port()
+        self.socket = scene.path(f"{name}.sock")
+        self.config = scene.path(f"{name}.cfg")
+        self.program = None
+        self.configure(pools, redispatch, extra_backends)
+
+    def configure(self, pools, redispatch=False, extra_backends=""):
+        retry = "option redispatch 1\n    retry-on conn-failure empty-response response-timeout" if redispatch else ""
+        backends = "\n".join(f"backend {pool}\n    balance roundrobin" for pool in pools)
+        with open(self.config, "w", encoding="ascii") as f:
+            f.write(f"""global
+    maxconn 1000
+    nbthread 2
+    stats socket {self.socket} mode 600 level admin expose-fd listeners
+    stats timeout 1h
+    stats maxconn 20
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+    timeout queue 5s
+    timeout http-keep-alive 30s
+    timeout check 1s
+    retries 3
+    {retry}
+frontend www
+    bind 127.0.0.1:{self.http_port}
+    default_backend {pools[0]}
+{backends}
+{extra_backends}
+""")
+
+    def start(self):
+        check(self.program is None or not self.program.running(), "HAProxy runs already")
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.program = self.scene.run(self.name, ["haproxy", "-db", "-f", self.config])
+        wait_until(lambda: self.servers() is not None or not self.program.running(), 10, "HAProxy's runtime socket")
+        check(self.program.running(), "HAProxy did not start:\n" + self.program.log.tail())
+        return self
+
+    def kill(self):
+        self.program.kill()
+
+    @property
+    def pid(self):
+        return self.program.pid
+
+    def running(self):
+        return self.program is not None and self.program.running()
+
+    def servers(self, pool=POOL):
+        return servers_in(self.socket, pool)
+
+    def server_of(self, node, pool=POOL):
+        return next((s for s in self.servers(pool) or [] if s.belongs_to(node)), None)
+
+    def in_rotation(self, node, pool=POOL):
+        server = self.server_of(node, pool)
+        return bool(server and server.in_rotation)
+
+    def wait_in_rotation(self, *nodes, timeout=15, pool=POOL):
+        try:
+            wait_until(lambda: all(self.in_rotation(n, pool) for n in nodes), timeout,
+                       f"{', '.join(nodes)} in rotation")
+        except Failure as failure:
+            raise Failure(f"{failure}; HAProxy has {self.servers(pool)}") from None
+
+    def wait_out_of_rotation(self, node, timeout=15, pool=POOL):
+        wait_until(lambda: not self.in_rotation(node, pool), timeout, f"{node} out of rotation")
+
+    def wait_deleted(self, node, timeout, pool=POOL):
+        wait_until(lambda: self.servers(pool) is not None and self.server_of(node, pool) is None, timeout,
+                   f"{node}'s server deleted", every=0.05)
+
+
+class Relay:
+    """A UNIX socket in front of HAProxy's that passes everything on and keeps every line with its time. With `hold`,
+    each answer is kept back for so many seconds."""
+
+    def __init__(self, scene, haproxy, name="relay", hold=0.0):
+        self.path, self._target, self.hold = scene.path(f"{name}.sock"), haproxy.socket, hold
+        self.lines = []    # (monotonic time, command line as bytes)
+        self.answers = []  # (monotonic time, bytes), as they were passed on
+        self._lock = threading.Lock()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(32)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def commands(self):
+        with self._lock:
+            return [line for _, line in self.lines]
+
+    def when(self, pattern):
+        """Times of the command lines that match."""
+        with self._lock:
+            return [t for t, line in self.lines if re.search(pattern, line.decode("latin-1"))]
+
+    def _accept(self):
+        while True:
+            near, _ = self._listener.accept()
+            far = socket.socket(socket.AF_UNIX)
+            try:
+                far.connect(self._target)
+            except OSError:
+                near.close()
+                far.close()
+                continue
+            threading.Thread(target=self._to_haproxy, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._to_shoal, args=(far, near), daemon=True).start()
+
+    def _to_haproxy(self, near, far):
+        rest = b""
+        try:
+            while data := near.recv(65536):
+                rest += data
+                *whole, rest = rest.split(b"\n")
+                with self._lock:
+                    self.lines += [(time.monotonic(), line) for line in whole]
+                far.sendall(data)
+        except OSError:
+            pass
+        if rest:
+            with self._lock:
+                self.lines.append((time.monotonic(), rest))
+        self._shut(far)
+
+    def _to_shoal(self, far, near):
+        try:
+            while data := far.recv(65536):
+                if self.hold:
+                    time.sleep(self.hold)  # The delay under test, not a wait for anything.
+                with self._lock:
+                    self.answers.append((time.monotonic(), data))
+                near.sendall(data)
+        except OSError:
+            pass
+        self._shut(near)
+
+    @staticmethod
+    def _shut(s):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+_NAME = r"[A-Za-z0-9_.:-]{1,128}"
+_ADDRESS = r"(\d{1,3}\.){3}\d{1,3}:\d{1,5}|\[[0-9a-f:.]{2,45}\]:\d{1,5}"
+_ITS_SERVER = rf"{_NAME}/shoal-{_NAME}"
+RUNTIME_WHITELIST = re.compile(
+    r"prompt|show info|show backend"
+    rf"|show servers (state|conn)( {_NAME})?"
+    rf"|show stat {_NAME} 4 -?\d+"
+    rf"|add server {_ITS_SERVER} ({_ADDRESS})( [a-z0-9.-]+)*"
+    rf"|(enable|disable) (server|health) {_ITS_SERVER}"
+    rf"|set server {_ITS_SERVER} (state (ready|drain|maint)|weight \d{{1,3}}%?|health (up|down))"
+    rf"|del server {_ITS_SERVER}")
+
+
+def unexpected_lines(relay):
+    """What reached the socket and is not, to the byte, one of the commands that shoal may send."""
+    out = []
+    for line in relay.commands():
+        text = line.decode("latin-1")
+        if len(line) > 4096 or not RUNTIME_WHITELIST.fullmatch(text):
+            out.append(line)
+    return out
+
+
+class RotationWatch:
+    """Looks at a pool every few milliseconds and keeps each change of who is in rotation."""
+
+    def __init__(self, haproxy, pool=POOL):
+        self._haproxy, self._pool, self._stop = haproxy, pool, threading.Event()
+        self.history = []  # (monotonic time, frozenset of server names)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.is_set():
+            rows = self._haproxy.servers(self._pool)
+            if rows is not None:
+                names = frozenset(r.name for r in rows if r.in_rotation)
+                if not self.history or self.history[-1][1] != names:
+                    self.history.append((time.monotonic(), names))
+            time.sleep(0.005)
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(5)
+        return self.history
+
+
+# --- serf
+# --------------------------------------------------------------------------------------------------------------
+
+
+class SerfAgent:
+    """A stock agent, steered by the `serf` command over its own RPC port."""
+
+    def __init__(self, scene, name, join=(), tags=None, profile="local", extra=()):
+        self.name = name
+        self.port, self.rpc = free_port(), free_port()
+        argv = ["serf", "agent", f"-node={name}", f"-bind=127.0.0.1:{self.port}", f"-rpc-addr=127.0.0.1:{self.rpc}",
+                f"-profile={profile}", "-log-level=debug", *extra]
+        argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
+        argv += [f"-join={address}" for address in join]
+        self.program = scene.run(name, argv)
+        self.log = self.program.log
+        wait_until(lambda: self._try_members() is not None or not self.program.running(), 15, f"agent {name}")
+        check(self.program.running(), f"the serf agent {name} did not start:\n" + self.log.tail())
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self):
+        return self.program.pid
+
+    def command(self, *words, timeout=20):
+        done = subprocess.run(["serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
+                              text=True, timeout=timeout, check=False)
+        if done.returncode != 0:
+            raise Failure(f"serf {' '.join(words)}: {done.stderr or done.stdout}")
+        return done.stdout
+
+    def _try_members(self):
+        try:
+            return self.members()
+        except (Failure, subprocess.TimeoutExpired):
+            return None
+
+    def members(self):
+        """name -> {"status", "tags", "addr"}."""
+        table = json.loads(self.command("members", "-format=json"))
+        return {m["name"]: m for m in table["members"]}
+
+    def status_of(self, node):
+        member = (self._try_members() or {}).get(node)
+        return member["status"] if member else None
+
+    def wait_status(self, node, status, timeout):
+        return wait_until(lambda: self.status_of(node) == status, timeout, f"{self.name} sees {node} as {status}",
+                          every=0.1)
+
+    def query(self, name, payload="", tags=None, timeout="2s"):
+        """node -> answer as bytes."""
+        words = ["query", "-format=json", "-no-ack", f"-timeout={timeout}"]
+        words += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
+        answer = json.loads(self.command(*words, name, payload))
+        return {node: base64.b64decode(body) for node, body in (answer.get("Responses") or {}).items()}
+
+    def errors(self):
+        return [line for line in self.log.text().splitlines() if "[ERR]" in line or "panic" in line]
+
+
+# --- shoal
+# -------------------------------------------------------------------------------------------------------------
+
+
+class Shoal:
+    """One `shoal -c FILE`. `start` after `kill` runs it again with the same file."""
+
+    def __init__(self, scene, name, settings, env=None):
+        self.scene, self.name, self.settings = scene, name, settings
+        self.config = scene.path(f"{name}.toml")
+        self.env, self.program = env, None
+        with open(self.config, "w", encoding="utf-8") as f:
+            f.write(toml_text(settings))
+
+    def start(self):
+        check(self.program is None or not self.program.running(), f"{self.name} runs already")
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        env.update(self.env or {})
+        self.program = self.scene.run(self.name, [SHOAL, "-c", self.config], env=env)
+        return self
+
+    @property
+    def log(self):
+        return Log(self.scene.path(f"{self.name}.log"))
+
+    @property
+    def pid(self):
+        return self.program.pid
+
+    def running(self):
+        return self.program.running()
+
+    def kill(self):
+        self.program.kill()
+
+    def signal(self, number):
+        self.program.signal(number)
+
+    def wait(self, timeout):
+        return self.program.wait(timeout)
+
+    def stop(self, timeout=40):
+        return self.program.stop(timeout)
+
+
+class Worker:
+    """What worker.py has written about itself."""
+
+    def __init__(self, path):
+        self.log = Log(path)
+
+    def lines(self, event=None):
+        out = []
+        for line in self.log.text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # Half written at the moment of a kill.
+            if event is None or entry["event"] == event:
+                out.append(entry)
+        return out
+
+    def first(self, event):
+        return next(iter(self.lines(event)), None)
+
+    def wait_for(self, event, timeout=10):
+        return wait_until(lambda: self.first(event), timeout, f"{event} in {os.path.basename(self.log.path)}")
+
+    @property
+    def pid(self):
+        return self.wait_for("start")["pid"]
+
+
+class Scene:
+    """Everything that one test starts. Use as a context manager; leaving ends all of it."""
+
+    def __init__(self):
+        become_subreaper()
+        self.dir = tempfile.mkdtemp(prefix="shoal-test-")
+        self.programs, self._names = [], {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def run(self, name, argv, env=None):
+        program = Program(self, name, argv, env)
+        self.programs.append(program)
+        return program
+
+    def say(self, text):
+        """A figure for the reader of the run; no test depends on it."""
+        print(f"note {text}", flush=True)
+
+    def haproxy(self, **options):
+        return HAProxy(self, **options).start()
+
+    def sidecar(self, haproxy=None, name="proxy", socket_path=None, more=None, start=True):
+        settings = merged({
+            "role": "sidecar",
+            "node": {"name": name},
+            "gossip": {"bind": f"127.0.0.1:{free_port()}", "profile": "local"},
+            "haproxy": {"socket": [socket_path or haproxy.socket], "backend": POOL,
+                        "grace": f"{GRACE_SECONDS}s", "reconcile_interval": "1s"},
+            "log": {"level": "debug", "format": "json"},
+        }, more)
+        shoal = Shoal(self, name, settings)
+        shoal.gossip = settings["gossip"]["bind"]
+        return shoal.start() if start else shoal
+
+    def task(self, join, name, worker=(), more=None, start=True, env=None):
+        """A task with worker.py as its worker; `worker` are further words for it."""
+        seeds = [join.gossip] if isinstance(join, Shoal) else list(join)
+        log = self.path(f"{name}.worker")
+        settings = merged({
+            "role": "task",
+            "node": {"name": name},
+            "gossip": {"bind": f"127.0.0.1:{free_port()}", "join": seeds, "profile": "local"},
+            "task": {"backend": POOL, "listen": "127.0.0.1:0", "drain_timeout": "20s"},
+            "worker": {"command": [PYTHON, os.path.join(HERE, "worker.py"), "--name", name, "--log", log,
+                                   *map(str, worker)],
+                       "ready": "auto"},
+            "log": {"level": "debug", "format": "json"},
+        }, more)
+        shoal = Shoal(self, name, settings, env)
+        shoal.gossip, shoal.worker = settings["gossip"]["bind"], Worker(log)
+        return shoal.start() if start else shoal
+
+    def agent(self, name, **options):
+        return SerfAgent(self, name, **options)
+
+    def logs(self):
+        """The tails of all logs, for a failed test."""
+        out = []
+        for path in sorted(os.listdir(self.dir)):
+            if path.endswith((".log", ".worker")):
+                out.append(f"  --- {path}\n{Log(self.path(path)).tail()}")
+        return "\n".join(out)
+
+    def close(self, remove=False):
+        """Ends everything. With `remove`, takes the files away too."""
+        for program in reversed(self.programs):
+            if program.running():
+                program.kill()
+            program._out.close()
+        for _ in range(100):  # Orphans came to us because we are the subreaper; end those too.
+            left = [pid for pid in children_of(os.getpid()) if is_running(pid)]
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            if not left:
+                break
+            time.sleep(0.02)
+        if remove:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def http_get(port, path="/", timeout=5):
+    """(status, headers in lower case, body) of one GET on a fresh connection; raises OSError when there is no
+    answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+        data = b""
+        while part := s.recv(65536):
+            data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1."):
+        raise OSError("no HTTP answer")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
+    return int(lines[0].split()[1]), headers, body.decode("utf-8", "replace")
+
+
+def test(seconds=60, alone=False):
+    """Marks a test: its time limit, and whether it must run with nothing beside it (it measures, or needs both
+    cores)."""
+    def mark(function):
+        function.shoal_test = {"seconds": seconds, "alone": alone}
+        return function
+    return mark
+
+
+if __name__ == "__main__":
+    sys.exit("harness.py is a library; run test/interop/run.py")

@@ -1,0 +1,115 @@
+"""HAProxy, the sidecar, or a seed goes away and comes back."""
+import time
+
+from harness import POOL, RotationWatch, Say, check, test, wait_until
+from load import Load
+from test_rotation import row_of
+
+
+@test(seconds=60, alone=True)
+def test_the_pool_is_back_right_after_haproxys_restart(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy, more={"haproxy": {"reconcile_interval": "30s"}})  # Not by the interval.
+    names = [f"t{i}" for i in range(5)]
+    for name in names:
+        scene.task(proxy, name)
+    haproxy.wait_in_rotation(*names)
+    for attempt in range(3):
+        haproxy.kill()
+        haproxy.start()
+        begun = time.monotonic()
+        haproxy.wait_in_rotation(*names, timeout=10)
+        took = time.monotonic() - begun
+        scene.say(f"{len(names)} servers back {took * 1000:.0f} ms after HAProxy's socket (restart {attempt + 1})")
+        check(took < 3, f"the pool was back only after {took:.1f} s")
+    check(proxy.running(), "the sidecar has died")
+
+
+@test(seconds=120, alone=True)
+def test_no_server_leaves_rotation_when_the_sidecar_is_killed_and_started_again(scene):
+    haproxy = scene.haproxy()
+    # Without a name of its own: each start is another member, as in real life.
+    proxy = scene.sidecar(haproxy, more={"node": {"name": None}})
+    names = [f"t{i}" for i in range(3)]
+    tasks = [scene.task(proxy, name) for name in names]
+    haproxy.wait_in_rotation(*names)
+    before = {s.name for s in haproxy.servers()}
+    watch, load = RotationWatch(haproxy), Load(haproxy.http_port, seconds=60)
+    for _ in range(2):
+        wait_until(load.running, 1, "the load")
+        proxy.kill()
+        proxy.start()
+        check(all(task.running() for task in tasks), "a task has died")
+        # Twelve seconds: longer than the detector needs to find the old sidecar dead, and the tasks' word must have
+        # come.
+        proxy.log.wait_for(Say.HAPROXY_UP, 10)
+        end = time.monotonic() + 12
+        while time.monotonic() < end:
+            check({s.name for s in haproxy.servers() if s.in_rotation} == before,
+                  f"rotation changed: {haproxy.servers()}")
+            time.sleep(0.05)
+    result, history = load.result(stop_now=True), watch.stop()
+    check(all(names_then == before for _, names_then in history), f"rotation changed: {history}")
+    check(result["failed"] == 0 and result["ok"] > 1000,
+          f"{result['failed']} of {result['ok']} failed: {result['errors']}")
+    check({s.name for s in haproxy.servers()} == before, f"the table changed: {haproxy.servers()}")
+
+
+@test(seconds=90)
+def test_a_task_that_departs_while_the_sidecar_is_away_is_still_drained(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy, more={"node": {"name": None}})
+    stay = scene.task(proxy, "stay")
+    go = scene.task(proxy, "go", worker=["--ask-on-term", haproxy.socket, POOL])
+    haproxy.wait_in_rotation("stay", "go")
+    load = Load(haproxy.http_port, seconds=40)
+    proxy.kill()
+    go.signal(15)
+    proxy.start()
+    check(go.wait(30) == 0, "not 0")
+    row = row_of(go.worker.wait_for("sigterm")["table"], "go")
+    check(row is None or int(row[6]) & 1, f"at the worker's SIGTERM HAProxy still had: {row}")
+    check(go.worker.first("end")["after_term"] == 0, "requests came to the worker after its SIGTERM")
+    haproxy.wait_deleted("go", 40)
+    result = load.result(stop_now=True)
+    check(result["failed"] == 0 and result["ok"] > 100,
+          f"{result['failed']} of {result['ok']} failed: {result['errors']}")
+    check(haproxy.in_rotation("stay") and stay.running(), "the other task suffered")
+
+
+@test(seconds=60)
+def test_a_task_that_was_killed_while_the_sidecar_was_away_leaves_the_table(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy, more={"node": {"name": None}})
+    stay, victim = scene.task(proxy, "stay"), scene.task(proxy, "victim")
+    haproxy.wait_in_rotation("stay", "victim")
+    proxy.kill()
+    victim.kill()
+    proxy.start()
+    # HAProxy's own check keeps requests from it at once; the sidecar, who knows nothing of it any more, may take the
+    # minute that an adopted server is held before it counts as failed.
+    haproxy.wait_out_of_rotation("victim", timeout=15)
+    check(haproxy.in_rotation("stay") and stay.running(), "the other task suffered")
+
+
+@test(seconds=60)
+def test_a_seed_that_appears_later_is_found(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy, start=False)
+    task = scene.task(proxy, "early")
+    task.worker.wait_for("start")
+    begun = time.monotonic()
+    wait_until(lambda: time.monotonic() - begun > 5, 6, "five seconds without a seed")  # The case under test.
+    check(task.running(), "the task has given up")
+    proxy.start()
+    haproxy.wait_in_rotation("early", timeout=30)
+    scene.say(f"in rotation {time.monotonic() - begun - 5:.1f} s after its seed appeared")
+
+
+@test(seconds=60)
+def test_seeds_that_are_garbage_do_not_keep_a_task_from_a_good_one(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    seeds = ["no-such-host.invalid:7946", "127.0.0.1:1", "192.0.2.1:7946", proxy.gossip]
+    scene.task(seeds, "stubborn")
+    haproxy.wait_in_rotation("stubborn", timeout=30)

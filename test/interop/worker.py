@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+"""An HTTP worker as a task's child: serves on descriptor 3, and writes down what happened to it.
+
+    worker.py --name NAME [--log FILE] [--slow MS] [--ask-on-term SOCKET POOL] [--exit-after SECONDS --status N]
+              [--never-accept] [--accept-after SECONDS] [--ignore-term]
+
+Answers every request with its name and process id. `/slow?ms=N` answers after N milliseconds, `/exit?status=N` exits
+with that status after the answer. On SIGTERM it asks HAProxy first (--ask-on-term) whether it is still in its table,
+stops accepting, finishes what is in flight, and exits 0.
+
+The log has one JSON object a line: start (environment, descriptors), sigterm, end (how many requests, how many of
+them after SIGTERM).
+"""
+import argparse
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+
+
+class Book:
+    """The log; each line whole, in one write."""
+
+    def __init__(self, path):
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if path else -1
+
+    def write(self, event, **fields):
+        if self._fd >= 0:
+            os.write(self._fd, (json.dumps({"event": event, "t": time.time(), "pid": os.getpid(), **fields})
+                                + "\n").encode())
+
+
+def ask_haproxy(path, pool):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(3)
+        s.connect(path)
+        s.sendall(f"show servers state {pool}\n".encode())
+        answer = b""
+        while part := s.recv(65536):
+            answer += part
+    return answer.decode("utf-8", "replace")
+
+
+class Server:
+    def __init__(self, options, book):
+        self.options, self.book = options, book
+        self.listener = socket.socket(fileno=3)
+        self.lock = threading.Lock()
+        self.busy = self.requests = self.after_term = 0
+        self.terminated = False
+        self.idle_connections = set()
+        self.wake = os.pipe()
+
+    def accept(self):
+        if self.options.accept_after:
+            time.sleep(self.options.accept_after)
+        while True:
+            # The listener stays blocking: O_NONBLOCK would belong to shoal's copy as well. So ask before each accept.
+            ready, _, _ = select.select([self.listener, self.wake[0]], [], [])
+            if self.wake[0] in ready:
+                self.listener.close()
+                return
+            connection, _ = self.listener.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        rest = b""
+        try:
+            while True:
+                with self.lock:
+                    self.idle_connections.add(connection)
+                while b"\r\n\r\n" not in rest:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    rest += data
+                with self.lock:
+                    self.idle_connections.discard(connection)
+                    self.busy += 1
+                    self.requests += 1
+                    self.after_term += self.terminated
+                try:
+                    rest, keep = self.answer(connection, rest)
+                finally:
+                    with self.lock:
+                        self.busy -= 1
+                if not keep:
+                    return
+        except OSError:
+            pass
+        finally:
+            with self.lock:
+                self.idle_connections.discard(connection)
+            connection.close()
+
+    def answer(self, connection, data):
+        """Reads one request, whose head is in `data`, to its end and answers it. What is left over, and whether to
+        go on."""
+        head, _, rest = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        target = (lines[0].split(" ") + ["/", "/"])[1]
+        headers = {k.strip().lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:] if ":" in line)}
+        size = int(headers.get("content-length", 0))
+        while len(rest) < size:
+            part = connection.recv(65536)
+            if not part:
+                raise OSError("request cut short")
+            rest += part
+        rest = rest[size:]
+        path, _, arguments = target.partition("?")
+        value = dict(a.partition("=")[::2] for a in arguments.split("&"))
+        slow = int(value.get("ms", 0)) if path == "/slow" else self.options.slow
+        if slow:
+            time.sleep(slow / 1000)
+        body = f"{self.options.name} {os.getpid()} {size}\n".encode()
+        keep = headers.get("connection", "").lower() != "close" and not self.terminated
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Worker: %s\r\nContent-Length: %d\r\n%s\r\n" % (
+            self.options.name.encode(), len(body), b"" if keep else b"Connection: close\r\n")
+        connection.sendall(head + body)
+        if path == "/exit":
+            self.book.write("end", requests=self.requests, after_term=self.after_term, why="asked")
+            os._exit(int(value.get("status", 0)))
+        return rest, keep
+
+    def finish(self):
+        """No new connection, no new request on an idle one; what is in flight goes on."""
+        os.write(self.wake[1], b"x")
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            with self.lock:
+                if self.busy == 0:
+                    for connection in self.idle_connections:
+                        try:
+                            connection.shutdown(socket.SHUT_RDWR)
+                        except OSError:
+                            pass
+                    return
+            time.sleep(0.005)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", default="worker")
+    parser.add_argument("--log")
+    parser.add_argument("--slow", type=int, default=0, metavar="MS")
+    parser.add_argument("--ask-on-term", nargs=2, metavar=("SOCKET", "POOL"))
+    parser.add_argument("--exit-after", type=float, metavar="SECONDS")
+    parser.add_argument("--status", type=int, default=0)
+    parser.add_argument("--never-accept", action="store_true")
+    parser.add_argument("--accept-after", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--ignore-term", action="store_true")
+    options = parser.parse_args()
+    book = Book(options.log)
+    # Every thread inherits the mask; only the main one takes signals, by asking for them.
+    caught = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+    before = sorted(int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, caught))
+    ignored = sorted(int(s) for s in signal.valid_signals()
+                     if s not in (signal.SIGPIPE, signal.SIGXFSZ) and signal.getsignal(s) == signal.SIG_IGN)
+    server = Server(options, book)
+    book.write("start", ppid=os.getppid(), pgid=os.getpgid(0), env=dict(os.environ), blocked=before, ignored=ignored,
+               port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(3),
+               fds=sorted(int(fd) for fd in os.listdir("/proc/self/fd")))
+    if not options.never_accept:
+        threading.Thread(target=server.accept, daemon=True).start()
+    if options.exit_after is not None:
+        if signal.sigtimedwait({signal.SIGTERM}, options.exit_after) is None:
+            book.write("end", requests=server.requests, after_term=0, why="exit-after")
+            os._exit(options.status)
+    else:
+        while True:
+            number = signal.sigwait(caught)
+            book.write("signal", number=int(number))
+            if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT) and not options.ignore_term:
+                break
+    table = ask_haproxy(*options.ask_on_term) if options.ask_on_term else None
+    server.terminated = True
+    book.write("sigterm", requests=server.requests, table=table)
+    server.finish()
+    book.write("end", requests=server.requests, after_term=server.after_term, why="sigterm")
+    sys.stdout.flush()
+    os._exit(options.status)
+
+
+if __name__ == "__main__":
+    main()

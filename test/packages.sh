@@ -1,0 +1,43 @@
+# Sourced by test/run, packaging/demo/run and .ci/run: what Debian 12 must have, and how it gets it.
+BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnanopb-dev nanopb protobuf-compiler
+  libtomlplusplus-dev python3"
+PROXY_PACKAGES="haproxy python3"
+TEST_PACKAGES="doctest-dev serf haproxy procps"
+CI_PACKAGES="clang-14 file"
+
+# Installs those of the named packages that are missing. Nothing to install: touches nothing, needs no root.
+need_packages() {
+  local missing="" package
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+  done
+  [ -n "$missing" ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "missing packages; run as root: apt-get install$missing" >&2
+    return 1
+  fi
+  echo "installing:$missing" >&2
+  local apt="apt-get -o DPkg::Lock::Timeout=900 -o Acquire::Retries=3 -qq"
+  # RUNLEVEL=1: a package's own service (HAProxy's) is not started.
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+  $apt update >&2 && $apt install -y --no-install-recommends $missing >/dev/null
+}
+
+# The program in a build directory.
+shoal_in() {
+  find "$1" -name shoal -type f -perm -u+x -not -path '*/include-roots/*' -print -quit
+}
+
+# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS...
+need_build() {
+  local dir=$1 log
+  shift
+  log=$(mktemp)
+  if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"; else meson setup "$dir" "$root" "$@"; fi \
+         && ninja -C "$dir"; } >"$log" 2>&1; then
+    tail -n 60 "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+}

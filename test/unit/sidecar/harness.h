@@ -1,0 +1,209 @@
+// The sidecar's core on virtual time, joined to fake HAProxies: does what the shell would do, with no latency, and keeps
+// what happened. `at` places are where a connect succeeds or not.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/fake_haproxy.h"
+#include "sidecar/core.h"
+
+namespace shoal::sidecar {
+
+class Harness {
+ public:
+  static Options default_options(std::size_t proxies = 1) {
+    Options options;
+    for (std::size_t i = 0; i < proxies; ++i) options.sockets.push_back(std::string_view("/run/haproxy-" + std::to_string(i) + ".sock"));
+    options.registry.members_max = 64;
+    options.registry.tombstones_max = 64;
+    options.session.reply_bytes_max = 1 << 18;
+    options.server_options = *haproxy::ServerOptions::parse(haproxy::kServerOptionsDefault);
+    return options;
+  }
+
+  explicit Harness(const Options& options = default_options())
+      : options_(options), outbox_(options.sockets.size(), options.session), lines_(options.sockets.size()) {
+    for (std::size_t i = 0; i < options.sockets.size(); ++i) fakes_.push_back(std::make_unique<test::FakeHaproxy>());
+    start_sidecar();
+  }
+
+  /// The sidecar process anew: nothing remembered, HAProxy untouched.
+  void start_sidecar() {
+    for (std::size_t p = 0; p < lines_.size(); ++p) {
+      for (int& number : lines_[p]) fakes_[p]->close(number), number = 0;
+    }
+    core = std::make_unique<Core>(options_, Rng(7), now);
+  }
+
+  test::FakeHaproxy& haproxy(std::size_t proxy = 0) { return *fakes_[proxy]; }
+
+  // ---- inputs
+  static IpAddress host(int last) { return IpAddress::v4(10, 0, 0, static_cast<std::uint8_t>(last)); }
+  void member(std::string_view node, int last, MemberStatus status = MemberStatus::kAlive) {
+    core->on_member(now, node, host(last), status, outbox_);
+    settle();
+  }
+  static announce::Announcement word(std::uint64_t start, std::uint64_t seq, std::uint16_t port = 8080,
+                                     std::string_view pool = "") {
+    announce::Announcement out;
+    out.port = port;
+    out.pool.assign_cut(pool);
+    out.generation = {start, seq};
+    return out;
+  }
+  void announce(std::string_view node, const announce::Announcement& said) {
+    core->on_announcement(now, node, said, outbox_);
+    settle();
+  }
+  void depart(std::string_view node, std::uint64_t start, std::uint64_t seq) {
+    announce::Departure said;
+    said.port = 8080;
+    said.generation = {start, seq};
+    core->on_departure(now, node, said, outbox_);
+    settle();
+  }
+  void cluster_ready() {
+    core->on_cluster_ready(now, outbox_);
+    settle();
+  }
+  /// A member with one ready server in rotation.
+  void serve(std::string_view node, int last, std::uint64_t start = 1) {
+    member(node, last);
+    announce(node, word(start, 1));
+    run(20ms);
+    REQUIRE(standing(node, start).in_rotation);
+  }
+
+  // ---- time
+  void run(Duration duration) {
+    const Instant end = now + duration;
+    settle();
+    for (int steps = 0;; ++steps) {
+      REQUIRE(steps < 200000);  // A live-lock is a failure, not a hang.
+      const Instant next = core->next_deadline();
+      if (next > end) break;
+      now = std::max(now, next);
+      core->on_deadline(now, outbox_);
+      settle();
+    }
+    now = end;
+  }
+
+  announce::Standing standing(std::string_view node, std::uint64_t start = 1) const {
+    return core->standing(node, announce::Generation{start, 0});
+  }
+  bool saw(EventKind kind) const {
+    for (const Event& event : events) {
+      if (event.kind == kind) return true;
+    }
+    return false;
+  }
+  /// How often a line with this text went to HAProxy's socket, `show` lines not counted.
+  int sent(std::string_view text, std::size_t proxy = 0) {
+    int count = 0;
+    for (const std::string& line : haproxy(proxy).commands) count += line.find(text) != std::string::npos ? 1 : 0;
+    return count;
+  }
+
+  std::unique_ptr<Core> core;
+  Instant now{};
+  std::vector<Event> events;
+  std::vector<Endpoint> verified;
+  VerifyResult verify_result = VerifyResult::kConnected;
+  bool answer_verifies = true;
+
+ private:
+  struct Input {
+    enum Kind { kConnected, kFailed, kBytes, kClosed, kVerify } kind;
+    std::size_t proxy = 0;
+    haproxy::Stream stream = haproxy::Stream::kMain;
+    std::string bytes;
+    std::uint32_t id = 0;
+    int line = 0;
+  };
+
+  void collect() {
+    for (const Event& event : outbox_.events) events.push_back(event);
+    for (const Verify& verify : outbox_.verifies) {
+      verified.push_back(verify.place);
+      if (answer_verifies) inputs_.push_back({Input::kVerify, 0, haproxy::Stream::kMain, "", verify.id, 0});
+    }
+    for (std::size_t p = 0; p < lines_.size(); ++p) {
+      for (const haproxy::Stream stream : {haproxy::Stream::kMain, haproxy::Stream::kProbe}) collect(p, stream);
+    }
+    outbox_.clear();
+  }
+  void collect(std::size_t p, haproxy::Stream stream) {
+    haproxy::SessionOutbox& out = outbox_.session(p);
+    REQUIRE(out.events.empty());
+    int& line = lines_[p][static_cast<std::size_t>(stream)];
+    if (out.wants_close(stream)) {
+      fakes_[p]->close(line);
+      line = 0;
+    }
+    if (out.wants_connect(stream)) {
+      const bool refused = fakes_[p]->refuses_connections;
+      line = refused ? 0 : fakes_[p]->open();
+      inputs_.push_back({refused ? Input::kFailed : Input::kConnected, p, stream, "Connection refused", 0, line});
+    }
+    const Bytes bytes = out.to_write(stream);
+    if (bytes.empty() || line == 0 || !fakes_[p]->alive(line)) return;
+    const auto answer = fakes_[p]->feed(line, as_text(bytes));
+    if (!answer.bytes.empty()) inputs_.push_back({Input::kBytes, p, stream, answer.bytes, 0, line});
+    if (answer.closed) inputs_.push_back({Input::kClosed, p, stream, "", 0, line});
+  }
+  void settle() {
+    collect();
+    for (int steps = 0;; ++steps) {
+      REQUIRE(steps < 100000);
+      for (std::size_t p = 0; p < lines_.size(); ++p) {
+        for (std::size_t s = 0; s < 2; ++s) {
+          if (lines_[p][s] == 0 || fakes_[p]->alive(lines_[p][s])) continue;
+          bool is_pending = false;
+          for (const Input& input : inputs_) is_pending = is_pending || input.line == lines_[p][s];
+          if (!is_pending) inputs_.push_back({Input::kClosed, p, static_cast<haproxy::Stream>(s), "", 0, lines_[p][s]});
+        }
+      }
+      if (inputs_.empty()) return;
+      const Input input = inputs_.front();
+      inputs_.erase(inputs_.begin());
+      give(input);
+      collect();
+    }
+  }
+  void give(const Input& input) {
+    if (input.kind == Input::kVerify) return core->on_verify_result(now, input.id, verify_result, outbox_);
+    int& line = lines_[input.proxy][static_cast<std::size_t>(input.stream)];
+    if (line != input.line) return;  // Of a connection that has been closed since.
+    switch (input.kind) {
+      case Input::kConnected: return core->on_connected(now, input.proxy, input.stream, outbox_);
+      case Input::kFailed:
+        return core->on_connect_failed(now, input.proxy, input.stream, input.bytes, outbox_);
+      case Input::kBytes:
+        // In two pieces, so that no test depends on how a stream cuts its bytes.
+        core->on_bytes(now, input.proxy, input.stream, as_bytes(input.bytes.substr(0, input.bytes.size() / 2)),
+                       outbox_);
+        collect();
+        if (line != input.line) return;
+        return core->on_bytes(now, input.proxy, input.stream, as_bytes(input.bytes.substr(input.bytes.size() / 2)),
+                              outbox_);
+      case Input::kClosed:
+        line = 0;
+        return core->on_closed(now, input.proxy, input.stream, outbox_);
+      case Input::kVerify: return;
+    }
+  }
+
+  Options options_;
+  Outbox outbox_;
+  std::vector<std::unique_ptr<test::FakeHaproxy>> fakes_;
+  std::vector<std::array<int, 2>> lines_;
+  std::vector<Input> inputs_;
+};
+
+}  // namespace shoal::sidecar

@@ -1,0 +1,186 @@
+#include "task/readiness.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+namespace shoal::task {
+namespace {
+
+struct Trace {
+  explicit Trace(const Readiness::Options& options = {}) : readiness(options, Rng(1), Instant{}) {}
+
+  Instant now{};
+  Readiness readiness;
+  ReadinessOutbox out;
+
+  /// What has been asked for since, as words.
+  std::string take() {
+    std::string words;
+    for (const ReadinessEffect& effect : out) {
+      if (!words.empty()) words += ", ";
+      if (std::holds_alternative<ProbeConnect>(effect)) words += "connect";
+      if (std::holds_alternative<ReadQueue>(effect)) words += "read";
+      if (std::holds_alternative<SendProbeByte>(effect)) words += "byte";
+      if (std::holds_alternative<CloseProbe>(effect)) words += "close";
+      if (const auto* r = std::get_if<WorkerReady>(&effect)) words += "ready by " + std::string(to_text(r->by));
+    }
+    out.clear();
+    return words;
+  }
+  std::string started() { return readiness.on_worker_started(now, out), take(); }
+  std::string notify() { return readiness.on_notify_ready(now, out), take(); }
+  std::string connected() { return readiness.on_connected(now, out), take(); }
+  std::string failed() { return readiness.on_connect_failed(now, out), take(); }
+  std::string reading(std::uint32_t depth, bool defer = false) {
+    return readiness.on_reading(now, {depth, 128, defer}, out), take();
+  }
+  std::string deadline() {
+    now = readiness.next_deadline();
+    readiness.on_deadline(now, out);
+    return take();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a worker is ready when it has taken our connection from the accept queue") {
+  Trace t;
+  CHECK(t.started() == "connect");
+  CHECK(t.connected() == "read");
+  CHECK(t.reading(1) == "");
+  for (int i = 0; i < 20; ++i) {
+    CHECK(t.deadline() == "read");
+    CHECK(t.reading(1) == "");
+  }
+  CHECK(t.deadline() == "read");
+  CHECK(t.reading(0) == "close, ready by accept-queue");
+  CHECK(t.readiness.next_deadline() == kNever);
+  CHECK_FALSE(t.readiness.is_watching());
+}
+
+TEST_CASE("one empty reading is not enough where the queue was never seen filled") {
+  Trace t;
+  t.started();
+  t.connected();
+  CHECK(t.reading(0) == "");
+  CHECK(t.deadline() == "read");
+  SUBCASE("the connection appears in the queue a moment later") {
+    CHECK(t.reading(1) == "");
+    CHECK(t.deadline() == "read");
+    CHECK(t.reading(0) == "close, ready by accept-queue");
+  }
+  SUBCASE("it stays empty: the worker was quicker than we") { CHECK(t.reading(0) == "close, ready by accept-queue"); }
+}
+
+TEST_CASE("with TCP_DEFER_ACCEPT an empty queue proves nothing until a byte was sent") {
+  Trace t;
+  t.started();
+  t.connected();
+  CHECK(t.reading(0, true) == "byte");
+  t.deadline();
+  CHECK(t.reading(1, true) == "");
+  t.deadline();
+  CHECK(t.reading(1, true) == "");
+  t.deadline();
+  CHECK(t.reading(0, true) == "close, ready by accept-queue");
+}
+
+TEST_CASE("a filled queue seen before the byte does not count after it") {
+  Trace t;
+  t.started();
+  t.connected();
+  CHECK(t.reading(1, false) == "");
+  t.deadline();
+  CHECK(t.reading(0, true) == "byte");  // The worker has just set the option.
+  t.deadline();
+  CHECK(t.reading(0, true) == "");
+  t.deadline();
+  CHECK(t.reading(0, true) == "close, ready by accept-queue");
+}
+
+TEST_CASE("the queue is read at growing distances, from 10 ms to 250 ms") {
+  Trace t;
+  t.started();
+  t.connected();
+  Duration longest{};
+  t.reading(1);
+  CHECK(t.readiness.next_deadline() - t.now <= 13ms);
+  for (int i = 0; i < 30; ++i) {
+    t.deadline();
+    t.reading(1);
+    longest = std::max(longest, t.readiness.next_deadline() - t.now);
+  }
+  CHECK(longest > 200ms);
+  CHECK(longest <= 313ms);
+}
+
+TEST_CASE("READY=1 wins over the probe, once") {
+  Trace t;
+  t.started();
+  t.connected();
+  t.reading(1);
+  CHECK(t.notify() == "close, ready by notify");
+  CHECK(t.notify() == "");
+  CHECK(t.reading(0) == "");
+}
+
+TEST_CASE("with notify alone nothing is probed") {
+  Trace t({.mode = ReadyMode::kNotify});
+  CHECK(t.started() == "");
+  CHECK(t.readiness.next_deadline() == kNever);
+  CHECK(t.notify() == "ready by notify");
+}
+
+TEST_CASE("where the worker binds the port itself a connection is proof, and is tried until it succeeds") {
+  for (const Readiness::Options& options : {Readiness::Options{.mode = ReadyMode::kTcp},
+                                            Readiness::Options{.mode = ReadyMode::kAuto, .socket_is_passed = false}}) {
+    Trace t(options);
+    CHECK(t.started() == "connect");
+    CHECK(t.failed() == "");
+    CHECK(t.deadline() == "connect");
+    CHECK(t.failed() == "");
+    CHECK(t.deadline() == "connect");
+    CHECK(t.connected() == "close, ready by connect");
+  }
+}
+
+TEST_CASE("a probe without any result is made anew") {
+  Trace t;
+  t.started();
+  CHECK(t.deadline() == "close");
+  CHECK(t.deadline() == "connect");
+}
+
+TEST_CASE("a fixed delay is just that") {
+  Trace t({.mode = ReadyMode::kDelay, .delay = 3s});
+  CHECK(t.started() == "");
+  CHECK(t.notify() == "");
+  CHECK(t.readiness.next_deadline() == Instant{} + 3s);
+  CHECK(t.deadline() == "ready by delay");
+}
+
+TEST_CASE("after a stop nothing is asked or told") {
+  Trace t;
+  t.started();
+  t.connected();
+  t.readiness.stop(t.now, t.out);
+  CHECK(t.take() == "close");
+  CHECK(t.reading(0) == "");
+  CHECK(t.notify() == "");
+  CHECK(t.readiness.next_deadline() == kNever);
+}
+
+TEST_CASE("another worker is judged anew") {
+  Trace t;
+  t.started();
+  t.connected();
+  t.reading(1);
+  t.deadline();
+  CHECK(t.reading(0) == "close, ready by accept-queue");
+  CHECK(t.started() == "connect");
+  t.connected();
+  CHECK(t.reading(0) == "");  // What was seen with the first one does not count.
+}
+
+}  // namespace shoal::task
