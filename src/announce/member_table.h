@@ -34,7 +34,8 @@ struct MemberRecord {
   bool standing_valid = false;
   Standing standing;
 
-  bool solicit_wanted = false;  // In one of the two queues.
+  bool solicit_wanted = false;         // In the queue of those to be solicited ...
+  bool solicit_wanted_urgent = false;  // ... and in that of claims.
   std::uint32_t next_free = NameIndex::kNone;
 };
 

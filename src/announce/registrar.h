@@ -175,6 +175,7 @@ class Registrar final {
 
   // Solicits (registrar_solicits.cc).
   [[nodiscard]] static bool is_known_well(const MemberRecord& member);
+  [[nodiscard]] bool is_asking(std::uint32_t slot) const;
   void want_solicit(std::uint32_t slot, bool urgent);
   void unwant_solicit(std::uint32_t slot);
   void want_all_not_known_well();
@@ -196,7 +197,7 @@ class Registrar final {
   std::uint32_t push_pull_tokens_ = 10;  // A bucket of 10, one more each 6 s: 10 a minute.
   Instant push_pull_refilled_{};
   FixedVector<Asking> asking_;
-  Ring<std::uint32_t> wanted_;         // Slots to be solicited, each at most once.
+  Ring<std::uint32_t> wanted_;         // Slots to be solicited, each at most once in each queue.
   Ring<std::uint32_t> wanted_urgent_;  // Claims: before the others.
   Instant next_round_;                 // Of solicits to all tasks that are not known well.
   Ring<Tombstone> tombstones_;

@@ -27,19 +27,25 @@ bool Registrar::is_known_well(const MemberRecord& member) {
   return member.has_statement && !member.ended && !member.has_claim && (member.confirmed || member.departed);
 }
 
+bool Registrar::is_asking(std::uint32_t slot) const {
+  return std::any_of(asking_.begin(), asking_.end(), [slot](const Asking& a) { return a.member == slot; });
+}
+
 void Registrar::want_solicit(std::uint32_t slot, bool urgent) {
   MemberRecord& member = members_[slot];
-  const bool is_under_way =
-      std::any_of(asking_.begin(), asking_.end(), [slot](const Asking& a) { return a.member == slot; });
-  if (is_under_way || member.solicit_wanted) return;
-  member.solicit_wanted = true;
+  // A claim may be in both queues: the second one to be reached finds it done.
+  bool& is_wanted = urgent ? member.solicit_wanted_urgent : member.solicit_wanted;
+  if (is_wanted || is_asking(slot)) return;
+  is_wanted = true;
   (urgent ? wanted_urgent_ : wanted_).push(slot);  // Room for every member once.
 }
 
 /// A forgotten member's slot may be another's soon.
 void Registrar::unwant_solicit(std::uint32_t slot) {
-  if (!members_[slot].solicit_wanted) return;
-  members_[slot].solicit_wanted = false;
+  MemberRecord& member = members_[slot];
+  if (!member.solicit_wanted && !member.solicit_wanted_urgent) return;
+  member.solicit_wanted = false;
+  member.solicit_wanted_urgent = false;
   for (Ring<std::uint32_t>* const queue : {&wanted_, &wanted_urgent_}) {
     for (std::size_t left = queue->size(); left > 0; --left) {
       const std::uint32_t wanted = queue->pop();
@@ -56,7 +62,8 @@ void Registrar::start_wanted_solicits(Instant now, RegistrarOutbox& out) {
     if (asking_.size() >= room || (!is_urgent && wanted_.empty())) return;
     const std::uint32_t slot = is_urgent ? wanted_urgent_.pop() : wanted_.pop();
     MemberRecord& member = members_[slot];
-    member.solicit_wanted = false;
+    (is_urgent ? member.solicit_wanted_urgent : member.solicit_wanted) = false;
+    if (is_asking(slot)) continue;
     const bool has_reason = member.has_claim || (member.is_task && !is_known_well(member));
     if (!is_here(member.status) || !has_reason || is_refused_address(member.gossip.addr)) continue;
     Asking& asking = asking_.emplace_back();

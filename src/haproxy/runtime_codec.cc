@@ -6,7 +6,8 @@
 namespace shoal::haproxy {
 namespace {
 
-constexpr std::string_view kStateHead = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight ";
+constexpr std::string_view kStateHead =
+    "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight ";
 constexpr std::size_t kStateColumns = 19;  // Up to srv_port.
 
 void put_number(ByteWriter& out, std::uint64_t value) {
@@ -189,8 +190,7 @@ Outcome judge(CommandKind kind, std::string_view reply) {
   const std::string_view text = without_line_feeds(reply);
   switch (kind) {
     case CommandKind::kShowInfo: return parse_info(reply) ? Outcome::kDone : judge_refusal(text);
-    case CommandKind::kShowBackend:
-      return BackendReader(reply).is_table() ? Outcome::kDone : judge_refusal(text);
+    case CommandKind::kShowBackend: return BackendReader(reply).is_table() ? Outcome::kDone : judge_refusal(text);
     case CommandKind::kShowServersState:
       if (ServerStateReader(reply).is_table()) return Outcome::kDone;
       return text == "Can't find backend." ? Outcome::kNoSuchBackend : judge_refusal(text);

@@ -1,11 +1,11 @@
 // The words of HAProxy's runtime socket: commands out, answers in. No state, no time.
 //
-// Everything that reaches the socket is made here from checked parts, because the socket obeys at admin level: a space in
-// a name would add a parameter, a newline or `;` a command. Names are whitelisted and never escaped, addresses are printed
-// from parsed bytes, numbers from integers, options from ServerOptions. `encode` cannot be given anything else.
+// Everything that reaches the socket is made here from checked parts, because the socket obeys at admin level: a space
+// in a name would add a parameter, a newline or `;` a command. Names are whitelisted and never escaped, addresses are
+// printed from parsed bytes, numbers from integers, options from ServerOptions. `encode` cannot be given anything else.
 //
-// Framing (the only one that holds on all versions): interactive mode (`prompt`), one command a line, and the end of each
-// answer is "\n> ". Answers were captured from HAProxy 2.6.12.
+// Framing (the only one that holds on all versions): interactive mode (`prompt`), one command a line, and the end of
+// each answer is "\n> ". Answers were captured from HAProxy 2.6.12.
 #pragma once
 
 #include <cstdint>
@@ -69,10 +69,10 @@ enum class AdminState : std::uint8_t { kReady, kDrain, kMaint };
 /// One line to HAProxy. Only the fields that its kind names are read.
 struct Command {
   CommandKind kind = CommandKind::kShowInfo;
-  AdminState state = AdminState::kReady;   // kSetState
-  std::uint16_t weight = 0;                // kSetWeight, 0-256
-  std::uint32_t id = 0;                    // kAddServer (0 = HAProxy's choice), kShowStat
-  std::uint32_t tag = 0;                   // The caller's own mark, given back with the answer.
+  AdminState state = AdminState::kReady;  // kSetState
+  std::uint16_t weight = 0;               // kSetWeight, 0-256
+  std::uint32_t id = 0;                   // kAddServer (0 = HAProxy's choice), kShowStat
+  std::uint32_t tag = 0;                  // The caller's own mark, given back with the answer.
   BackendName backend;
   ServerName server;
   Endpoint address;                        // kAddServer; REQUIRES: an address and a port.
@@ -85,16 +85,16 @@ struct Command {
 /// What an answer to a changing command means. Texts that are in no list are refusals: nothing is taken for success.
 enum class Outcome : std::uint8_t {
   kDone,
-  kAlreadyThere,     // add: the name is taken.
-  kNoSuchServer,     // For a delete this is success.
+  kAlreadyThere,  // add: the name is taken.
+  kNoSuchServer,  // For a delete this is success.
   kNoSuchBackend,
-  kStaticBalance,    // add: the pool's algorithm takes no dynamic servers.
-  kIdTaken,          // add: another server of the pool has this id.
-  kStillUsed,        // del: connections attached, idle ones included.
-  kNotInMaintenance, // del
-  kNoCheck,          // enable health: the server has no check.
-  kPermissionDenied, // The socket's level is below admin.
-  kRefused,          // Anything else; the text says what.
+  kStaticBalance,     // add: the pool's algorithm takes no dynamic servers.
+  kIdTaken,           // add: another server of the pool has this id.
+  kStillUsed,         // del: connections attached, idle ones included.
+  kNotInMaintenance,  // del
+  kNoCheck,           // enable health: the server has no check.
+  kPermissionDenied,  // The socket's level is below admin.
+  kRefused,           // Anything else; the text says what.
 };
 
 [[nodiscard]] std::string_view to_text(Outcome outcome);
@@ -115,10 +115,10 @@ struct ServerRow {
   std::string_view backend;
   std::string_view server;
   std::uint32_t id = 0;
-  Endpoint address;            // No address when HAProxy shows "-".
-  std::uint8_t op_state = 0;   // 0 stopped, 1 starting, 2 running, 3 stopping.
-  std::uint32_t admin = 0;     // A mask; 0 = nobody holds it back.
-  std::uint32_t weight = 0;    // The present one (srv_uweight).
+  Endpoint address;           // No address when HAProxy shows "-".
+  std::uint8_t op_state = 0;  // 0 stopped, 1 starting, 2 running, 3 stopping.
+  std::uint32_t admin = 0;    // A mask; 0 = nobody holds it back.
+  std::uint32_t weight = 0;   // The present one (srv_uweight).
 };
 
 inline constexpr std::uint32_t kAdminMaintBits = 0x01 | 0x02 | 0x04 | 0x20 | 0x40;

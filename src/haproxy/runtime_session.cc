@@ -6,7 +6,7 @@
 namespace shoal::haproxy {
 namespace {
 
-constexpr std::size_t kWriteBytesMax = 64 * 1024;     // In one call on the main stream; the rest follows the answers.
+constexpr std::size_t kWriteBytesMax = 64 * 1024;       // In one call on the main stream; the rest follows the answers.
 constexpr std::size_t kProbeReplyBytesMax = 16 * 1024;  // `show info` has 1.3 kB.
 
 }  // namespace

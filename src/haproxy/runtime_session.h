@@ -2,13 +2,13 @@
 //
 //   connect -> `prompt` -> `show info` -> ready -> batches of commands -> ... -> lost -> back-off -> connect
 //
-// A batch is framed by two `show info`: a persistent connection survives HAProxy's reload and goes on talking to the old
-// process, which still says "New server registered."; only another pid or start time, or `Stopping: 1`, tells. Between
-// batches `show info` is asked every watch interval, and once a second on a fresh connection (the second stream), which
-// reaches the new process even where the old one says nothing.
+// A batch is framed by two `show info`: a persistent connection survives HAProxy's reload and goes on talking to the
+// old process, which still says "New server registered."; only another pid or start time, or `Stopping: 1`, tells.
+// Between batches `show info` is asked every watch interval, and once a second on a fresh connection (the second
+// stream), which reaches the new process even where the old one says nothing.
 //
-// Nothing is ever sent again by this class. When a connection ends, the answers that had not come are unknown; the owner
-// looks at HAProxy's tables and decides anew.
+// Nothing is ever sent again by this class. When a connection ends, the answers that had not come are unknown; the
+// owner looks at HAProxy's tables and decides anew.
 #pragma once
 
 #include <array>
@@ -60,9 +60,7 @@ class SessionOutbox {
   [[nodiscard]] bool wants_close(Stream stream) const { return at(stream).close; }
   [[nodiscard]] bool wants_connect(Stream stream) const { return at(stream).connect; }
   /// Borrowed until clear().
-  [[nodiscard]] Bytes to_write(Stream stream) {
-    return Bytes(at(stream).memory.bytes()).first(at(stream).size_bytes);
-  }
+  [[nodiscard]] Bytes to_write(Stream stream) { return Bytes(at(stream).memory.bytes()).first(at(stream).size_bytes); }
   [[nodiscard]] bool has_effects() const;
   [[nodiscard]] bool empty() const { return !has_effects() && events.empty(); }
   void clear_effects();

@@ -54,7 +54,8 @@ constexpr std::array kKeywords = {
     Keyword{"verifyhost", ValueKind::kText},
 };
 
-constexpr std::size_t kWordsMax = 56;  // 2.6 silently cuts a line at 64 words; "add server NAME ADDR weight 0 id N" has 8.
+constexpr std::size_t kWordsMax =
+    56;  // 2.6 silently cuts a line at 64 words; "add server NAME ADDR weight 0 id N" has 8.
 
 struct Forbidden {
   std::string_view name;

@@ -1,5 +1,5 @@
-// The operator's words behind `add server`: only known keywords, with values checked here, because HAProxy's own parsing
-// is lenient (`weight 5x` is 5, `maxconn abc` is accepted) and some keywords would defeat what shoal does.
+// The operator's words behind `add server`: only known keywords, with values checked here, because HAProxy's own
+// parsing is lenient (`weight 5x` is 5, `maxconn abc` is accepted) and some keywords would defeat what shoal does.
 #pragma once
 
 #include <string_view>

@@ -197,11 +197,16 @@ void Resolver::Impl::take_srv(Question& question, const unsigned char* answer, i
   if (const int status = ::ares_parse_srv_reply(answer, size, &records); status != ARES_SUCCESS) {
     return question.fail(status);
   }
-  InlineVector<const ares_srv_reply*, 64> targets;
-  for (const ares_srv_reply* r = records; r != nullptr && !targets.full(); r = r->next) targets.push_back(r);
-  std::stable_sort(targets.begin(), targets.end(), [](const ares_srv_reply* a, const ares_srv_reply* b) {
+  const auto before = [](const ares_srv_reply* a, const ares_srv_reply* b) {
     return a->priority != b->priority ? a->priority < b->priority : a->weight > b->weight;
-  });
+  };
+  InlineVector<const ares_srv_reply*, 64> targets;
+  for (const ares_srv_reply* r = records; r != nullptr && !targets.full(); r = r->next) {
+    targets.push_back(r);
+    for (std::size_t i = targets.size() - 1; i > 0 && before(targets[i], targets[i - 1]); --i) {
+      std::swap(targets[i], targets[i - 1]);
+    }
+  }
   question.srv_found = true;
   std::uint32_t rank = 0;
   for (const ares_srv_reply* target : targets) {

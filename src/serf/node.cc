@@ -44,8 +44,7 @@ void Node::start(Instant now, Bytes meta, Outbox& out) {
   begin(now, out);
   reap_at_ = now + kReapInterval;
   reconnect_at_ = now + rng_.jittered(kReconnectInterval);
-  swim_.start(now, out.net);
-  swim_.set_meta(now, meta, out.net);
+  swim_.start(now, meta, out.net);
   end();
 }
 

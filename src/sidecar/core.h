@@ -1,12 +1,13 @@
-// The sidecar: keeps the servers of one or several HAProxy processes as gossip's facts want them. The face of the folder.
+// The sidecar: keeps the servers of one or several HAProxy processes as gossip's facts want them. The face of the
+// folder.
 //
 //   gossip, announce, depart -> registry -> wanted ┐
 //                                                  ├-> next step -> a batch on the session -> look -> ...
 //   `show servers state` ----> server table -------┘
 //
-// The first change of a quiet period acts at once. While a batch is under way changes gather for the next one, so a storm
-// batches itself. Each batch that changes something ends with a look at the whole table; nothing counts as done before
-// HAProxy's own table shows it.
+// The first change of a quiet period acts at once. While a batch is under way changes gather for the next one, so a
+// storm batches itself. Each batch that changes something ends with a look at the whole table; nothing counts as done
+// before HAProxy's own table shows it.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +61,8 @@ struct Counts {
   std::uint64_t commands = 0;
 };
 
-/// REQUIRES for inputs: `out` is empty and made for the same number of proxies; `now` never goes back. Both are asserted.
+/// REQUIRES for inputs: `out` is empty and made for the same number of proxies; `now` never goes back. Both are
+/// asserted.
 class Core final {
  public:
   Core(const Options& options, Rng rng, Instant now);
@@ -105,12 +107,12 @@ class Core final {
     Proxy(const Options& options, Rng rng, Instant now);
     haproxy::RuntimeSession session;
     ServerTable table;
-    bool looked = false;      // The table has been read since the session came up.
-    bool dirty = true;        // Something may want a step.
-    bool batch_looks = false; // The batch under way ends with a look.
-    bool has_drains = false;  // A server of ours is in maintenance with requests in flight, or not asked yet.
+    bool looked = false;       // The table has been read since the session came up.
+    bool dirty = true;         // Something may want a step.
+    bool batch_looks = false;  // The batch under way ends with a look.
+    bool has_drains = false;   // A server of ours is in maintenance with requests in flight, or not asked yet.
     Instant look_at;
-    Instant plan_at = kNever;        // A step becomes possible by time alone.
+    Instant plan_at = kNever;  // A step becomes possible by time alone.
     Instant batch_not_before;
     Instant drain_poll_at = kNever;
     Duration drain_poll;

@@ -7,7 +7,7 @@
 namespace shoal::sidecar {
 namespace {
 
-constexpr std::size_t kDrainPollsMax = 256;    // In one batch; the others have their turn in the next.
+constexpr std::size_t kDrainPollsMax = 256;     // In one batch; the others have their turn in the next.
 constexpr std::size_t kCommandsOfAStepMax = 4;  // add, enable health, enable server, weight.
 constexpr std::size_t kLookCommands = 2;        // show backend, show servers state.
 

@@ -11,8 +11,8 @@
 
 namespace shoal::sidecar {
 
-/// Connect once to `place` and say within `deadline` what came of it: Core::on_verify_result with the same id. Close the
-/// connection at once; send nothing.
+/// Connect once to `place` and say within `deadline` what came of it: Core::on_verify_result with the same id. Close
+/// the connection at once; send nothing.
 struct Verify {
   std::uint32_t id = 0;
   Endpoint place;
@@ -22,13 +22,13 @@ struct Verify {
 enum class EventKind : std::uint8_t {
   kStandingChanged,  // Core::standing may answer otherwise than before: `node`.
   // One line a state change, for the log.
-  kServerAdded,       // node, server, pool, place
-  kServerInRotation,  // node, server, pool, place
-  kServerOut,         // node, server, pool, place: seen in maintenance by our doing
-  kServerDrained,     // node, server, pool
-  kServerDeleted,     // node, server, pool
-  kServerRefused,     // node, server, pool; text: HAProxy's words
-  kServerUnreachable, // node, place; text
+  kServerAdded,           // node, server, pool, place
+  kServerInRotation,      // node, server, pool, place
+  kServerOut,             // node, server, pool, place: seen in maintenance by our doing
+  kServerDrained,         // node, server, pool
+  kServerDeleted,         // node, server, pool
+  kServerRefused,         // node, server, pool; text: HAProxy's words
+  kServerUnreachable,     // node, place; text
   kServerHeldByOperator,  // node, server, pool: admin bits with a weight above 0
   kHaproxyUp,             // text: version
   kHaproxyReplaced,       // text: version
@@ -59,7 +59,7 @@ class Outbox {
   [[nodiscard]] haproxy::SessionOutbox& session(std::size_t proxy) { return sessions_[proxy]; }
 
   FixedVector<Verify> verifies{kVerifiesMax};  // Never full: no more are open at once.
-  FixedVector<Event> events{kEventsMax};       // StandingChanged waits for room; log lines over it are counted, dropped.
+  FixedVector<Event> events{kEventsMax};  // StandingChanged waits for room; log lines over it are counted, dropped.
 
   [[nodiscard]] bool empty() const;
   void clear();

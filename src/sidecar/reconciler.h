@@ -1,9 +1,9 @@
 // Wanted against observed, for one server: the next idempotent step. Pure, so that the whole table can be tested.
 //
 // Weight is the owner's mark. HAProxy shows the same row for an unfinished add, an operator's `disable` and our own
-// maintenance, but for the weight: shoal adds with weight 0, enables, and sets the weight last; it takes out with weight 0
-// first and maintenance second. So weight 0 with admin bits is ours, to be continued; admin bits with a weight above 0 are
-// an operator's, to be kept. Only a server that is to be deleted is taken whatever its mark.
+// maintenance, but for the weight: shoal adds with weight 0, enables, and sets the weight last; it takes out with
+// weight 0 first and maintenance second. So weight 0 with admin bits is ours, to be continued; admin bits with a weight
+// above 0 are an operator's, to be kept. Only a server that is to be deleted is taken whatever its mark.
 #pragma once
 
 #include <cstdint>

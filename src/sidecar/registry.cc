@@ -96,7 +96,8 @@ std::uint32_t Registry::on_member(Instant now, std::string_view node, const IpAd
   set_place_key(index);
   mark_changed(index);
   if (fact.is_there()) {
-    if (fact.gone_since != kNever && fact.word.generation.start_id == 0) fact.departed = false;  // A Go peer's new life.
+    if (fact.gone_since != kNever && fact.word.generation.start_id == 0)
+      fact.departed = false;  // A Go peer's new life.
     fact.gone_since = kNever;
   } else {
     if (fact.gone_since == kNever) fact.gone_since = now;

@@ -57,8 +57,8 @@ struct Fact {
   Instant reach_retry_at = kNever;
 
   bool server_changed = false;  // By the last word: what stands under the old name is nobody's. The core clears it.
-  bool changed = false;       // In the registry's list of changed facts.
-  bool standing_due = false;  // The core has a StandingChanged to emit.
+  bool changed = false;         // In the registry's list of changed facts.
+  bool standing_due = false;    // The core has a StandingChanged to emit.
 
   [[nodiscard]] Endpoint place() const { return Endpoint{addr, word.port}; }
   [[nodiscard]] bool is_there() const {
@@ -83,12 +83,14 @@ class Registry {
   std::uint32_t on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status);
   [[nodiscard]] WordVerdict on_announcement(Instant now, std::string_view node, const announce::Announcement& word);
   [[nodiscard]] WordVerdict on_departure(Instant now, std::string_view node, const announce::Departure& word);
-  /// Whether the fact's word could be served: allowed, and its pool exists. The core knows; true until it says otherwise.
+  /// Whether the fact's word could be served: allowed, and its pool exists. The core knows; true until it says
+  /// otherwise.
   void set_servable(std::uint32_t index, bool servable);
   /// A reaped member of which nothing is left in HAProxy.
   void forget(Instant now, std::uint32_t index);
 
-  /// Facts that the last words changed, others' included (a place that went from one task to another): call until false.
+  /// Facts that the last words changed, others' included (a place that went from one task to another): call until
+  /// false.
   [[nodiscard]] bool take_changed(std::uint32_t& index);
 
   [[nodiscard]] std::uint32_t find(std::string_view node) const;
@@ -113,7 +115,8 @@ class Registry {
   };
 
   std::uint32_t find_or_add(std::string_view node);
-  [[nodiscard]] bool is_stale(const Fact& fact, Instant now, const announce::Generation& generation, bool is_fresh) const;
+  [[nodiscard]] bool is_stale(const Fact& fact, Instant now, const announce::Generation& generation,
+                              bool is_fresh) const;
   void take_word(Instant now, std::uint32_t index, const announce::Announcement& word);
   void set_server(std::uint32_t index, const haproxy::ServerName& server);
   void mark_changed(std::uint32_t index);

@@ -1,5 +1,5 @@
-// The servers of one HAProxy that are shoal's: those that a task claims and those with our prefix that stand there. Slots
-// are stable, so that a command under way can name its server by index.
+// The servers of one HAProxy that are shoal's: those that a task claims and those with our prefix that stand there.
+// Slots are stable, so that a command under way can name its server by index.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ struct Server {
   haproxy::Outcome refused = haproxy::Outcome::kDone;
   FixedString<200> refusal;
   std::uint64_t refused_in_batch = 0;
-  std::uint32_t refusals = 0;  // In a row: the waits between tries double.
+  std::uint32_t refusals = 0;    // In a row: the waits between tries double.
   Step last_step = Step::kNone;  // Sent since HAProxy's row last changed: the same again waits longer each time.
-  Instant retry_at = kNever;  // No step before; kNever = at once.
+  Instant retry_at = kNever;     // No step before; kNever = at once.
 
   [[nodiscard]] FixedString<200> key() const;
 };

@@ -1,5 +1,5 @@
-// What a task is told of its server: the state over all HAProxies, and where it is not as wanted, why, in words that name
-// what to change.
+// What a task is told of its server: the state over all HAProxies, and where it is not as wanted, why, in words that
+// name what to change.
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -55,15 +55,18 @@ void explain_objection(const Fact& fact, const Policy& policy, Objection objecti
                      pool.text, static_cast<int>(allowed.size()), allowed.view().data());
     }
     case Objection::kBadAddress:
-      return because(standing, Reason::kFix,
-                     "the member's address %.*s cannot be a server's; set gossip.advertise to one that the proxy reaches",
-                     size, addr.view().data());
+      return because(
+          standing, Reason::kFix,
+          "the member's address %.*s cannot be a server's; set gossip.advertise to one that the proxy reaches", size,
+          addr.view().data());
     case Objection::kLoopback:
-      return because(standing, Reason::kFix,
-                     "the member's address %.*s is loopback, which the proxy would take for itself; set gossip.advertise",
-                     size, addr.view().data());
+      return because(
+          standing, Reason::kFix,
+          "the member's address %.*s is loopback, which the proxy would take for itself; set gossip.advertise", size,
+          addr.view().data());
     case Objection::kNameTaken:
-      return because(standing, Reason::kFix, "another node's server has the same name in HAProxy; set another node.name");
+      return because(standing, Reason::kFix,
+                     "another node's server has the same name in HAProxy; set another node.name");
   }
 }
 
@@ -100,10 +103,11 @@ void explain_refusal(const Server& server, std::string_view socket, Standing& st
                      "HAProxy has no backend `%.*s`; add it to haproxy.cfg or set task.backend to one that exists",
                      pool_size, pool);
     case haproxy::Outcome::kStaticBalance:
-      return because(standing, Reason::kFix,
-                     "the backend `%.*s` takes no servers at run time; give it `balance leastconn`, roundrobin or random "
-                     "(HAProxy: %.*s)",
-                     pool_size, pool, text_size, server.refusal.view().data());
+      return because(
+          standing, Reason::kFix,
+          "the backend `%.*s` takes no servers at run time; give it `balance leastconn`, roundrobin or random "
+          "(HAProxy: %.*s)",
+          pool_size, pool, text_size, server.refusal.view().data());
     case haproxy::Outcome::kPermissionDenied:
       return because(standing, Reason::kFix,
                      "HAProxy's socket %.*s is below level admin; write `stats socket %.*s level admin` in haproxy.cfg",
@@ -228,12 +232,13 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
   if (server == nullptr) return because(standing, Reason::kRetry, "the sidecar's table of servers is full");
   if (server->refused != haproxy::Outcome::kDone) return explain_refusal(*server, socket, standing);
   if (server->observed.is_operators()) {
-    return because(standing, Reason::kFix,
-                   "an operator has put the server into %s on HAProxy's socket %.*s; `set server %.*s/%.*s state ready` "
-                   "ends it",
-                   server->observed.in_maintenance() ? "maintenance" : "drain", socket_size, socket.data(),
-                   static_cast<int>(server->pool.view().size()), server->pool.view().data(),
-                   static_cast<int>(server->name.view().size()), server->name.view().data());
+    return because(
+        standing, Reason::kFix,
+        "an operator has put the server into %s on HAProxy's socket %.*s; `set server %.*s/%.*s state ready` "
+        "ends it",
+        server->observed.in_maintenance() ? "maintenance" : "drain", socket_size, socket.data(),
+        static_cast<int>(server->pool.view().size()), server->pool.view().data(),
+        static_cast<int>(server->name.view().size()), server->name.view().data());
   }
   if (server->observed.present && server->observed.admin == 0 && server->observed.weight > 0 &&
       !server->observed.in_rotation()) {

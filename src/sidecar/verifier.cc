@@ -23,8 +23,8 @@ void Verifier::start(Instant now, Registry& registry, FixedVector<Verify>& out) 
     if (!fact.used || fact.reach != Reach::kQueued) continue;  // Outdated.
     fact.reach = Reach::kTrying;
     const std::uint32_t id = next_id_++;
-    tries_.push_back(Try{id, index, fact.word.generation.start_id, fact.place(),
-                         now + options_.deadline + options_.answer_margin});
+    tries_.push_back(
+        Try{id, index, fact.word.generation.start_id, fact.place(), now + options_.deadline + options_.answer_margin});
     out.push_back(Verify{id, fact.place(), options_.deadline});
   }
 }

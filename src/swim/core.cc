@@ -50,13 +50,14 @@ void Core::begin(Instant now) {
   now_ = now;
 }
 
-void Core::start(Instant now, Outbox& out) {
+void Core::start(Instant now, Bytes meta, Outbox& out) {
   begin(now);
   SHOAL_ASSERT(self_ == kNoSlot);
   out_ = &out;
   self_ = members_.insert(options_.name, rng_);
   members_[self_].endpoint = options_.advertise;
   members_[self_].versions = options_.versions;
+  SHOAL_ASSERT(members_[self_].meta.assign(meta));
   const Timing& t = options_.timing;
   deadline(Timer::kProbe) = now + rng_.below(t.probe_interval) + t.probe_interval;
   deadline(Timer::kGossip) = now + rng_.below(t.gossip_interval);

@@ -126,8 +126,8 @@ class Core final : private wire::MessageSink {
   void on_deadline(Instant now, Outbox& out);
 
   // Commands.
-  /// The own alive; timers run from here.
-  void start(Instant now, Outbox& out);
+  /// The own alive with its first Meta; timers run from here. REQUIRES: at most kMetaBytesMax.
+  void start(Instant now, Bytes meta, Outbox& out);
   /// One push/pull; ends in Upper::on_join_result. `join`: as a joiner, not as anti-entropy.
   void push_pull(Instant now, const Endpoint& to, bool join, Outbox& out);
   /// Announces new Meta with the next incarnation. REQUIRES: at most kMetaBytesMax.

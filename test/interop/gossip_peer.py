@@ -187,6 +187,7 @@ class Peer:
         self.tags = {"role": "task"} if tags is None else tags
         self.address = socket.inet_aton("127.0.0.1")
         self.answers = {}  # query ID -> payload
+        self.says = None   # What a `solicit` is answered with; its nonce is added.
         self.pings = 0
         self.query_time = 1
         self._changed = threading.Condition()
@@ -222,8 +223,17 @@ class Peer:
         return message(PUSH_PULL, {"Join": join, "Nodes": 1, "UserStateLen": len(serf)}) + pack(own) + serf
 
     def join(self, port, timeout=5):
-        """One push/pull; the answer's bytes. Learns the peer's query time from it."""
-        with socket.create_connection(("127.0.0.1", port), timeout) as s:
+        """One push/pull; the answer's bytes. Learns the peer's query time from it. Waits for a port that is not open yet."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                s = socket.create_connection(("127.0.0.1", port), timeout)
+                break
+            except ConnectionRefusedError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.02)
+        with s:
             s.sendall(self.state(True))
             s.settimeout(timeout)
             data = b""
@@ -267,16 +277,11 @@ class Peer:
             self._changed.wait_for(lambda: number in self.answers, timeout)
             return self.answers.get(number)
 
-    def announce_until(self, port, payload, seconds):
-        """Announces again until the answer is final (neither silence nor `pending`); the answer's fields."""
-        end, answer = time.monotonic() + seconds, None
-        while time.monotonic() < end:
-            data = self.query(port, "announce", payload, timeout=min(5, max(0.2, end - time.monotonic())))
-            if data is not None:
-                answer = fields(data)
-                if not answer.get(10):
-                    return answer
-        return answer
+    def announce(self, port, payload, timeout=5, **changes):
+        """The fields of the answer, or {}. A `solicit` is answered with the same."""
+        self.says = payload
+        data = self.query(port, "announce", payload, timeout, **changes)
+        return fields(data) if data is not None else {}
 
     # -- what it takes
 
@@ -319,7 +324,14 @@ class Peer:
                     self.answers[body["ID"]] = body.get("Payload") or b""
                     self._changed.notify_all()
         elif kind == USER and data[1] == SERF_QUERY:
-            self.query_time = max(self.query_time, unpack(data, 2)[0]["LTime"] + 1)
+            body = unpack(data, 2)[0]
+            self.query_time = max(self.query_time, body["LTime"] + 1)
+            if body["Name"] == b"solicit" and self.says is not None:
+                nonce = fields(body.get("Payload") or b"").get(10, 0)
+                answer = {"Flags": 0, "From": self.name, "ID": body["ID"], "LTime": body["LTime"],
+                          "Payload": self.says + field(13, nonce)}
+                self._udp.sendto(bytes([USER, SERF_RESPONSE]) + pack(answer),
+                                 (socket.inet_ntoa(body["Addr"][-4:]), body["Port"]))
 
     def _streams(self):
         while not self._closed:

@@ -7,7 +7,6 @@ deadline.
 What the tests expect shoal to log stands in `Say`, and nowhere else. Wherever HAProxy's own table, an exit code or a
 serf agent's view can tell, the tests ask those instead.
 """
-import base64
 import ctypes
 import json
 import os
@@ -34,16 +33,18 @@ class Say:
     """Every line of shoal's log that a test waits for, as a regular expression over one JSON line."""
 
     # Sidecar.
-    HAPROXY_UP = r'"event":"[^"]*haproxy[^"]*connected'
-    HAPROXY_AWAY = r'"level":"(warn|error)","event":"[^"]*haproxy[^"]*"'
-    REFUSED = r'"event":"[^"]*refused'
-    # Both roles.
-    MEMBER_JOINED = r'"event":"member (joined|alive)".*"{node}"'
-    MEMBER_LEFT = r'"event":"member left".*"{node}"'
-    MEMBER_FAILED = r'"event":"member failed".*"{node}"'
+    SIDECAR_STARTED = r'"event":"sidecar started"'
+    HAPROXY_UP = r'"event":"HAProxy connected"'
+    HAPROXY_AWAY = r'"level":"(warn|error)","event":"HAProxy is away'
+    # Both roles; the task says it at debug.
+    MEMBER_JOINED = r'"event":"member( joined"|".*:"join").*"node":"{node}"'
+    MEMBER_LEFT = r'"event":"member( left"|".*:"le(ft|ave)").*"node":"{node}"'
+    MEMBER_FAILED = r'"event":"member( failed"|".*:"failed").*"node":"{node}"'
     # Task.
-    ACCEPTED = r'"event":"[^"]*accepted'
-    UNREACHABLE = r"cannot be reached"
+    ACCEPTED = r'"event":"accepted"'
+    REFUSED = r'"event":"refused"'
+    NOT_READY = r"worker\.ready_timeout"
+    UNREACHABLE = "cannot be reached"
 
     @staticmethod
     def of(pattern, node):
@@ -529,12 +530,12 @@ class SerfAgent:
     def pid(self):
         return self.program.pid
 
-    def command(self, *words, timeout=20):
+    def command(self, *words, timeout=20, raw=False):
         done = subprocess.run(["serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
-                              text=True, timeout=timeout, check=False)
+                              timeout=timeout, check=False)
         if done.returncode != 0:
             raise Failure(f"serf {' '.join(words)}: {done.stderr or done.stdout}")
-        return done.stdout
+        return done.stdout if raw else done.stdout.decode()
 
     def _try_members(self):
         try:
@@ -557,10 +558,12 @@ class SerfAgent:
 
     def query(self, name, payload="", tags=None, timeout="2s"):
         """node -> answer as bytes."""
-        words = ["query", "-format=json", "-no-ack", f"-timeout={timeout}"]
+        words = ["query", "-no-ack", f"-timeout={timeout}"]
         words += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
-        answer = json.loads(self.command(*words, name, payload))
-        return {node: base64.b64decode(body) for node, body in (answer.get("Responses") or {}).items()}
+        # The text format: the JSON one replaces bytes that are no UTF-8.
+        text = self.command(*words, name, payload, raw=True)
+        found = re.finditer(rb"^Response from '([^']*)': (.*?)\n(?=Response from '|Total Responses:)", text, re.M | re.S)
+        return {m.group(1).decode(): m.group(2) for m in found}
 
     def errors(self):
         return [line for line in self.log.text().splitlines() if "[ERR]" in line or "panic" in line]

@@ -45,8 +45,7 @@ def test_hostile_announcements_put_nothing_unexpected_on_the_admin_socket(scene)
     peer = Peer("hostile", free_port())
     peer.join(port)
     for number, pool in enumerate(HOSTILE, 1):
-        data = peer.query(port, "announce", announce(service, pool, start_id=5, seq=number), timeout=2)
-        answer = fields(data) if data else {}
+        answer = peer.announce(port, announce(service, pool, start_id=5, seq=number), timeout=2)
         # An empty name means the default pool, and that only; every other one is refused.
         check(pool == "" or not answer.get(1), f"the pool {pool!r} was accepted")
         peer.query(port, "depart", field(1, pool) + field(12, pool) + field(2, service) + field(10, 5)
@@ -56,10 +55,10 @@ def test_hostile_announcements_put_nothing_unexpected_on_the_admin_socket(scene)
         _, data = peer.query_message("announce", announce(service, "web", state, start_id=6, seq=1))
         peer.send(data, port)
     for bad_port in (0, 65536, 1 << 31, 1 << 63):
-        data = peer.query(port, "announce", announce(bad_port, "web", start_id=7, seq=1), timeout=1)
-        check(not data or not fields(data).get(1), f"the port {bad_port} was accepted")
+        answer = peer.announce(port, announce(bad_port, "web", start_id=7, seq=1), timeout=1)
+        check(not answer.get(1), f"the port {bad_port} was accepted")
     for weight in (257, 1 << 31):
-        peer.query(port, "announce", announce(service, "web", weight=weight, start_id=8, seq=1), timeout=1)
+        peer.announce(port, announce(service, "web", weight=weight, start_id=8, seq=1), timeout=1)
     check(relay.commands(), "the relay saw nothing at all")
     check(not unexpected_lines(relay), f"reached the socket: {unexpected_lines(relay)}")
     check(all("web/shoal-" in line.decode() for line in relay.commands() if line.startswith((b"add", b"del", b"set"))),
@@ -81,8 +80,7 @@ def test_hostile_node_names_put_nothing_unexpected_on_the_admin_socket(scene):
         peer = Peer(name, free_port(), {"role": "task", "state": "ready", name[:20]: name[:100]})
         try:
             peer.join(port)
-            data = peer.query(port, "announce", announce(service, "web", start_id=3, seq=1), timeout=1)
-            joined += data is not None
+            joined += bool(peer.announce(port, announce(service, "web", start_id=3, seq=1), timeout=1))
         except OSError:
             pass
         peer.close()
@@ -108,9 +106,8 @@ def test_nobody_can_announce_or_depart_for_somebody_else(scene):
     far = (1 << 62)
     # In the good task's name, from the thief's own address; and as a name that nobody has.
     for source in ("good", "nobody"):
-        data = peer.query(port, "announce", announce(service, "web", start_id=far, seq=far), timeout=2,
-                          SourceNode=source)
-        check(not data or not fields(data).get(1), f"an announce in the name of {source} was accepted")
+        answer = peer.announce(port, announce(service, "web", start_id=far, seq=far), timeout=2, SourceNode=source)
+        check(not answer.get(1), f"an announce in the name of {source} was accepted")
         data = peer.query(port, "depart", field(2, service) + field(10, far) + field(11, far), timeout=2,
                           SourceNode=source)
         check(not data or not fields(data).get(1), f"a depart in the name of {source} was accepted")
@@ -248,4 +245,5 @@ def test_garbage_on_the_gossip_ports_stops_nobody(scene):
     check(newcomer.stop(25) == 0, "not 0")
     for task in tasks:
         check(task.stop(25) == 0, f"{task.name}: not 0")
+    haproxy.kill()
     check(proxy.stop(15) == 0, "the sidecar: not 0")

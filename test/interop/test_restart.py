@@ -38,11 +38,12 @@ def test_no_server_leaves_rotation_when_the_sidecar_is_killed_and_started_again(
     for _ in range(2):
         wait_until(load.running, 1, "the load")
         proxy.kill()
+        mark = proxy.log.mark()
         proxy.start()
         check(all(task.running() for task in tasks), "a task has died")
         # Twelve seconds: longer than the detector needs to find the old sidecar dead, and the tasks' word must have
         # come.
-        proxy.log.wait_for(Say.HAPROXY_UP, 10)
+        proxy.log.wait_for(Say.HAPROXY_UP, 10, since=mark)
         end = time.monotonic() + 12
         while time.monotonic() < end:
             check({s.name for s in haproxy.servers() if s.in_rotation} == before,

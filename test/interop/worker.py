@@ -144,6 +144,7 @@ class Server:
 
 
 def main():
+    descriptors = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))  # The last is the look itself.
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", default="worker")
     parser.add_argument("--log")
@@ -164,7 +165,7 @@ def main():
     server = Server(options, book)
     book.write("start", ppid=os.getppid(), pgid=os.getpgid(0), env=dict(os.environ), blocked=before, ignored=ignored,
                port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(3),
-               fds=sorted(int(fd) for fd in os.listdir("/proc/self/fd")))
+               fds=descriptors[:-1])
     if not options.never_accept:
         threading.Thread(target=server.accept, daemon=True).start()
     if options.exit_after is not None:

@@ -1,6 +1,6 @@
 // A HAProxy's runtime socket in memory: it executes the commands that shoal sends and answers as 2.6.12 does (texts and
-// tables captured from it). It can be wedged, can break off in the middle of an answer, be restarted and be reloaded, and
-// it logs every byte that it received. What it does not model it refuses, so that a test cannot pass by luck.
+// tables captured from it). It can be wedged, can break off in the middle of an answer, be restarted and be reloaded,
+// and it logs every byte that it received. What it does not model it refuses, so that a test cannot pass by luck.
 #pragma once
 
 #include <cstdint>
@@ -75,10 +75,10 @@ class FakeHaproxy {
   static bool serves(const Server& server) { return server.admin == 0 && server.weight > 0 && !server.check_down; }
 
   bool refuses_connections = false;
-  bool wedged = false;       // Reads, answers nothing.
-  int break_after = -1;      // Answers so many bytes more in all, then closes.
+  bool wedged = false;   // Reads, answers nothing.
+  int break_after = -1;  // Answers so many bytes more in all, then closes.
   bool admin_level = true;
-  std::string received;      // Every byte, of all connections.
+  std::string received;               // Every byte, of all connections.
   std::vector<std::string> commands;  // Every line but `show ...` and `prompt`.
 
   // ---- the socket
@@ -244,9 +244,10 @@ class FakeHaproxy {
     const std::string what = words.size() > 1 ? words[1] : "";
     if (what == "info") {
       return "Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
-             "Process_num: 1\nPid: " + std::to_string(process.pid) + "\nUptime: 0d 0h00m00s\nnode: vm\nStopping: " +
-             (process.stopping ? "1" : "0") + "\nJobs: 4\nUnstoppable Jobs: 0\nStart_time_sec: " +
-             std::to_string(process.start) + "\nTainted: 0\n";
+             "Process_num: 1\nPid: " +
+             std::to_string(process.pid) +
+             "\nUptime: 0d 0h00m00s\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
+             "\nJobs: 4\nUnstoppable Jobs: 0\nStart_time_sec: " + std::to_string(process.start) + "\nTainted: 0\n";
     }
     if (what == "backend") {
       std::string out = "# name\n";

@@ -147,6 +147,19 @@ TEST_CASE("what the parser cannot bear is refused before it: NUL, U+FEFF, huge f
   CHECK(problem("a = " + std::string(100'000, '[')).find("shoal.toml:1: ") == 0);
 }
 
+TEST_CASE("letters of any alphabet outside quotes are an ordinary error with its line") {
+  // The sanitizers watch here: toml++ promises its compiler that some of these cannot come.
+  for (const char* letter :
+       {"\xc2\xa1", "\xc3\xbc", "\xd0\x96", "\xe2\xb1\xb0", "\xe3\x80\x81", "\xef\xb0\x80", "\xf0\x9f\x98\x80"}) {
+    CAPTURE(letter);
+    for (const std::string& text : {std::string("\nkey = ") + letter + "\n", std::string("\n") + letter + "\n",
+                                    std::string("\n[") + letter + "\n", std::string("\nx = 1") + letter + "\n",
+                                    std::string("\nx = [1, ") + letter + "\n"}) {
+      CHECK(problem(text).find("shoal.toml:2: ") == 0);
+    }
+  }
+}
+
 TEST_CASE("an empty file sets nothing") {
   const Read out = read("");
   CHECK(out.problems.empty());

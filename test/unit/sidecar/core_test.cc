@@ -19,7 +19,8 @@ TEST_CASE("A ready task is added with weight 0, enabled, and gets its weight las
   CHECK(server->weight == 100);
   const auto& said = h.haproxy().commands;
   REQUIRE(said.size() == 4);
-  CHECK(said[0].substr(0, 59) == "add server shoal/shoal-web-1-1 10.0.0.1:8080 weight 0 id " + std::to_string(server->id).substr(0, 2));
+  CHECK(said[0].substr(0, 59) ==
+        "add server shoal/shoal-web-1-1 10.0.0.1:8080 weight 0 id " + std::to_string(server->id).substr(0, 2));
   CHECK(said[1] == "enable health shoal/shoal-web-1-1");
   CHECK(said[2] == "enable server shoal/shoal-web-1-1");
   CHECK(said[3] == "set server shoal/shoal-web-1-1 weight 100");
@@ -39,7 +40,8 @@ TEST_CASE("Nothing is added before the place has answered a connect, and the ref
   CHECK(!standing.in_rotation);
   CHECK(standing.reason == announce::Reason::kFix);
   CHECK(standing.reason_text ==
-        "10.0.0.1:8080 cannot be reached from the proxy: timed out; is the port range open in the task's security group?");
+        "10.0.0.1:8080 cannot be reached from the proxy: timed out; is the port range open in the task's security "
+        "group?");
   h.verify_result = VerifyResult::kConnected;  // The cause is gone: by itself, without a new announce.
   h.run(2s);
   CHECK(h.standing("web-1").in_rotation);
@@ -432,9 +434,10 @@ TEST_CASE("A socket below level admin is named") {
   h.member("web-1", 1);
   h.announce("web-1", Harness::word(1, 1));
   h.run(1s);
-  CHECK(h.standing("web-1").reason_text ==
-        "HAProxy's socket /run/haproxy-0.sock is below level admin; write `stats socket /run/haproxy-0.sock level admin`"
-        " in haproxy.cfg");
+  CHECK(
+      h.standing("web-1").reason_text ==
+      "HAProxy's socket /run/haproxy-0.sock is below level admin; write `stats socket /run/haproxy-0.sock level admin`"
+      " in haproxy.cfg");
 }
 
 TEST_CASE("A taken id is no obstacle") {
@@ -592,7 +595,8 @@ TEST_CASE("Hostile names, pools and addresses put no byte of theirs on the socke
     h.announce("web-1", Harness::word(1, 1, 8080, std::string("p") + c + "q"));
     h.run(30ms);
     for (const char sent : h.haproxy().received) {
-      const bool is_plain = (sent >= ' ' && sent <= '~' && std::string_view(";\\\"'<>#&|$`").find(sent) == std::string_view::npos);
+      const bool is_plain =
+          (sent >= ' ' && sent <= '~' && std::string_view(";\\\"'<>#&|$`").find(sent) == std::string_view::npos);
       CHECK((is_plain || sent == '\n'));
     }
     CHECK(h.sent("add server") == (h.haproxy().count("shoal") + 0));

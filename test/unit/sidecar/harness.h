@@ -1,5 +1,5 @@
-// The sidecar's core on virtual time, joined to fake HAProxies: does what the shell would do, with no latency, and keeps
-// what happened. `at` places are where a connect succeeds or not.
+// The sidecar's core on virtual time, joined to fake HAProxies: does what the shell would do, with no latency, and
+// keeps what happened. `at` places are where a connect succeeds or not.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "support/fake_haproxy.h"
 #include "sidecar/core.h"
+#include "support/fake_haproxy.h"
 
 namespace shoal::sidecar {
 
@@ -18,7 +18,8 @@ class Harness {
  public:
   static Options default_options(std::size_t proxies = 1) {
     Options options;
-    for (std::size_t i = 0; i < proxies; ++i) options.sockets.push_back(std::string_view("/run/haproxy-" + std::to_string(i) + ".sock"));
+    for (std::size_t i = 0; i < proxies; ++i)
+      options.sockets.push_back(std::string_view("/run/haproxy-" + std::to_string(i) + ".sock"));
     options.registry.members_max = 64;
     options.registry.tombstones_max = 64;
     options.session.reply_bytes_max = 1 << 18;
@@ -182,8 +183,7 @@ class Harness {
     if (line != input.line) return;  // Of a connection that has been closed since.
     switch (input.kind) {
       case Input::kConnected: return core->on_connected(now, input.proxy, input.stream, outbox_);
-      case Input::kFailed:
-        return core->on_connect_failed(now, input.proxy, input.stream, input.bytes, outbox_);
+      case Input::kFailed: return core->on_connect_failed(now, input.proxy, input.stream, input.bytes, outbox_);
       case Input::kBytes:
         // In two pieces, so that no test depends on how a stream cuts its bytes.
         core->on_bytes(now, input.proxy, input.stream, as_bytes(input.bytes.substr(0, input.bytes.size() / 2)),
@@ -192,9 +192,7 @@ class Harness {
         if (line != input.line) return;
         return core->on_bytes(now, input.proxy, input.stream, as_bytes(input.bytes.substr(input.bytes.size() / 2)),
                               outbox_);
-      case Input::kClosed:
-        line = 0;
-        return core->on_closed(now, input.proxy, input.stream, outbox_);
+      case Input::kClosed: line = 0; return core->on_closed(now, input.proxy, input.stream, outbox_);
       case Input::kVerify: return;
     }
   }

@@ -1,0 +1,320 @@
+#include "haproxy/runtime_session.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace shoal;
+using namespace shoal::haproxy;
+
+namespace {
+
+std::string info_of(int pid, bool stopping = false) {
+  return "Version: 2.6.12\nPid: " + std::to_string(pid) + "\nStopping: " + (stopping ? "1" : "0") +
+         "\nStart_time_sec: 100\n";
+}
+
+/// A session driven by hand: what it writes is checked, what HAProxy says is given byte for byte.
+struct Bench {
+  explicit Bench(const SessionOptions& given = SessionOptions{})
+      : options(given), out(given), session(given, Rng(1), now) {}
+
+  std::string written(Stream stream = Stream::kMain) { return std::string(as_text(out.to_write(stream))); }
+  void say(std::string_view text, Stream stream = Stream::kMain) { session.on_bytes(now, stream, as_bytes(text), out); }
+  /// A reply and the prompt.
+  void reply(std::string_view text) { say(std::string(text) + "\n> "); }
+  void pass(Duration duration) {
+    now += duration;
+    session.on_deadline(now, out);
+  }
+  void become_ready(int pid = 1) {
+    session.on_deadline(now, out);
+    REQUIRE(out.wants_connect(Stream::kMain));
+    out.clear();
+    session.on_connected(now, Stream::kMain, out);
+    CHECK(written() == "prompt\n");
+    out.clear();
+    reply("");
+    CHECK(written() == "show info\n");
+    out.clear();
+    reply(info_of(pid));
+    REQUIRE(session.is_up());
+    REQUIRE(out.events.size() == 1);
+    CHECK(out.events[0].kind == SessionEvent::Kind::kUp);
+    out.clear();
+  }
+  bool lost() { return !out.events.empty() && out.events.back().kind == SessionEvent::Kind::kDown && !session.is_up(); }
+
+  SessionOptions options;
+  Instant now{};
+  SessionOutbox out;
+  RuntimeSession session;
+};
+
+Command weight_of(std::uint16_t weight) {
+  Command command;
+  command.kind = CommandKind::kSetWeight;
+  command.backend = *BackendName::parse("b");
+  command.server = *ServerName::parse("s");
+  command.weight = weight;
+  command.tag = weight;
+  return command;
+}
+
+}  // namespace
+
+TEST_CASE("A batch is framed by two show info, answered in order, and ends with kBatchDone") {
+  Bench b;
+  b.become_ready();
+  CHECK(b.session.add(weight_of(1)));
+  CHECK(b.session.add(weight_of(2)));
+  b.session.begin_batch(b.now, b.out);
+  CHECK(b.written() == "show info\nset server b/s weight 1\nset server b/s weight 2\nshow info\n");
+  CHECK(!b.session.can_begin());
+  b.out.clear();
+  b.reply(info_of(1));
+  CHECK(b.out.events.empty());
+  b.out.clear();
+  // Two answers in one piece, the second one a refusal.
+  b.say("\n> No such server.\n\n> ");
+  REQUIRE(b.out.events.size() == 2);
+  CHECK(b.out.events[0].tag == 1);
+  CHECK(b.out.events[0].outcome == Outcome::kDone);
+  CHECK(b.out.events[1].tag == 2);
+  CHECK(b.out.events[1].outcome == Outcome::kNoSuchServer);
+  CHECK(b.out.events[1].text == "No such server.\n");
+  b.out.clear();
+  b.reply(info_of(1));
+  REQUIRE(b.out.events.size() == 1);
+  CHECK(b.out.events[0].kind == SessionEvent::Kind::kBatchDone);
+  CHECK(b.session.can_begin());
+}
+
+TEST_CASE("However a stream cuts the answers, they are the same answers") {
+  const std::string all = info_of(1) + "\n> \n> No such server.\n\n> " + info_of(1) + "\n> ";
+  for (std::size_t size = 1; size < all.size(); ++size) {
+    Bench b;
+    b.become_ready();
+    REQUIRE(b.session.add(weight_of(1)));
+    REQUIRE(b.session.add(weight_of(2)));
+    b.session.begin_batch(b.now, b.out);
+    b.out.clear();
+    std::vector<std::string> seen;
+    for (std::size_t i = 0; i < all.size(); i += size) {
+      b.say(std::string_view(all).substr(i, size));
+      for (const SessionEvent& event : b.out.events) {
+        if (event.kind == SessionEvent::Kind::kReply) seen.emplace_back(event.text);
+      }
+      b.out.clear();
+    }
+    CHECK(seen == std::vector<std::string>{"", "No such server.\n"});
+    CHECK(b.session.can_begin());
+  }
+}
+
+TEST_CASE("No more commands than the window are on their way") {
+  SessionOptions options;
+  options.window = 4;
+  Bench b(options);
+  b.become_ready();
+  for (std::uint16_t i = 1; i <= 10; ++i) REQUIRE(b.session.add(weight_of(i)));
+  b.session.begin_batch(b.now, b.out);
+  const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
+  CHECK(lines(b.written()) == 4);
+  b.out.clear();
+  b.reply(info_of(1));
+  CHECK(lines(b.written()) == 1);
+  b.out.clear();
+  int sent = 5;
+  for (int i = 0; i < 10; ++i) {
+    b.reply("");
+    sent += static_cast<int>(lines(b.written()));
+    b.out.clear();
+  }
+  CHECK(sent == 12);
+  b.reply(info_of(1));
+  CHECK(b.out.events.back().kind == SessionEvent::Kind::kBatchDone);
+}
+
+TEST_CASE("A process that is stopping, or another one, ends the session at once and the next one says replaced") {
+  for (const bool stopping : {true, false}) {
+    Bench b;
+    b.become_ready(1);
+    REQUIRE(b.session.add(weight_of(1)));
+    b.session.begin_batch(b.now, b.out);
+    b.out.clear();
+    b.reply(info_of(1));
+    b.out.clear();
+    b.reply("");
+    b.out.clear();
+    b.reply(stopping ? info_of(1, true)
+                     : info_of(2));  // The batch's last look: its answers came from the wrong process.
+    CHECK(b.lost());
+    CHECK(b.out.wants_close(Stream::kMain));
+    CHECK(b.out.wants_connect(Stream::kMain));
+    b.out.clear();
+    b.session.on_connected(b.now, Stream::kMain, b.out);
+    b.out.clear();
+    b.reply("");
+    b.out.clear();
+    b.reply(info_of(2));
+    REQUIRE(b.out.events.size() == 1);
+    CHECK(b.out.events[0].replaced);
+    CHECK(b.session.replacements() == 1);
+  }
+}
+
+TEST_CASE("Between batches the process is asked every 50 ms, and a batch may begin before the answer") {
+  Bench b;
+  b.become_ready();
+  b.pass(49ms);
+  CHECK(b.written().empty());
+  b.pass(1ms);
+  CHECK(b.written() == "show info\n");
+  b.out.clear();
+  REQUIRE(b.session.can_begin());
+  REQUIRE(b.session.add(weight_of(3)));
+  b.session.begin_batch(b.now, b.out);
+  b.out.clear();
+  b.say(info_of(1) + "\n> " + info_of(1) + "\n> \n> " + info_of(1) + "\n> ");
+  REQUIRE(b.out.events.size() == 2);
+  CHECK(b.out.events[0].tag == 3);
+  CHECK(b.out.events[1].kind == SessionEvent::Kind::kBatchDone);
+}
+
+TEST_CASE("The fresh connection each second finds a process that the old connection does not know of") {
+  // A long watch interval, so that only the fresh connection speaks.
+  SessionOptions options;
+  options.watch_interval = 1h;
+  Bench p(options);
+  p.become_ready(1);
+  p.now = p.session.next_deadline();
+  CHECK(p.now >= Instant{} + 750ms);
+  CHECK(p.now <= Instant{} + 1250ms);
+  p.session.on_deadline(p.now, p.out);
+  CHECK(p.out.wants_connect(Stream::kProbe));
+  p.out.clear();
+  p.session.on_connected(p.now, Stream::kProbe, p.out);
+  CHECK(p.written(Stream::kProbe) == "show info\n");
+  p.out.clear();
+  p.say(info_of(1), Stream::kProbe);
+  p.session.on_closed(p.now, Stream::kProbe, p.out);
+  CHECK(p.session.is_up());
+  CHECK(p.out.empty());
+  p.now = p.session.next_deadline();
+  p.session.on_deadline(p.now, p.out);
+  p.out.clear();
+  p.session.on_connected(p.now, Stream::kProbe, p.out);
+  p.out.clear();
+  p.say(info_of(2), Stream::kProbe);
+  p.session.on_closed(p.now, Stream::kProbe, p.out);
+  CHECK(p.lost());
+  CHECK(p.out.wants_connect(Stream::kMain));
+}
+
+TEST_CASE("A command without an answer ends the session after its deadline, and is never sent again") {
+  Bench b;
+  b.become_ready();
+  REQUIRE(b.session.add(weight_of(9)));
+  b.session.begin_batch(b.now, b.out);
+  b.out.clear();
+  b.reply(info_of(1));
+  b.out.clear();
+  b.pass(1999ms);
+  CHECK(b.session.is_up());
+  b.out.clear();
+  b.pass(1ms);
+  CHECK(b.lost());
+  CHECK(b.session.down_text() == "HAProxy did not answer in time");
+  CHECK(b.out.wants_close(Stream::kMain));
+  b.out.clear();
+  b.now = b.session.next_deadline();
+  b.become_ready();
+  CHECK(b.session.can_begin());
+  CHECK(b.session.batch_room() == b.options.batch_commands_max);
+}
+
+TEST_CASE("A close in the middle of an answer is an error for what was under way") {
+  Bench b;
+  b.become_ready();
+  REQUIRE(b.session.add(weight_of(9)));
+  b.session.begin_batch(b.now, b.out);
+  b.out.clear();
+  b.reply(info_of(1));
+  b.out.clear();
+  b.say("\n>");  // All but the last byte.
+  CHECK(b.out.events.empty());
+  b.out.clear();
+  b.session.on_closed(b.now, Stream::kMain, b.out);
+  CHECK(b.lost());
+  CHECK(b.out.events.size() == 1);
+}
+
+TEST_CASE("Reconnecting backs off from 50 ms to 2 s, with jitter, for ever") {
+  Bench b;
+  std::vector<Duration> waits;
+  b.session.on_deadline(b.now, b.out);
+  for (int i = 0; i < 20; ++i) {
+    b.out.clear();
+    b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
+    CHECK(b.out.events.empty());  // It was not up: nothing has changed for the owner.
+    b.out.clear();
+    waits.push_back(b.session.next_deadline() - b.now);
+    b.now = b.session.next_deadline();
+    b.session.on_deadline(b.now, b.out);
+    CHECK(b.out.wants_connect(Stream::kMain));
+  }
+  CHECK(b.session.down_text() == "Permission denied");
+  CHECK(waits[0] >= 37ms);
+  CHECK(waits[0] <= 63ms);
+  CHECK(waits[19] >= 1500ms);
+  CHECK(waits[19] <= 2500ms);
+  bool differ = false;
+  for (std::size_t i = 10; i < 19; ++i) differ = differ || waits[i] != waits[i + 1];
+  CHECK(differ);
+}
+
+TEST_CASE("A connection that is accepted and never answered is given up") {
+  Bench b;
+  b.session.on_deadline(b.now, b.out);
+  b.out.clear();
+  b.session.on_connected(b.now, Stream::kMain, b.out);
+  b.out.clear();
+  b.pass(2s);
+  CHECK(b.out.wants_close(Stream::kMain));
+  CHECK(b.session.next_deadline() > b.now);
+}
+
+TEST_CASE("An endless answer is cut at its limit, and an answer that nobody asked for ends the session") {
+  SessionOptions options;
+  options.reply_bytes_max = 10000;
+  Bench b(options);
+  b.become_ready();
+  REQUIRE(b.session.add(weight_of(1)));
+  b.session.begin_batch(b.now, b.out);
+  b.out.clear();
+  for (int i = 0; i < 11 && b.session.is_up(); ++i) {
+    b.out.clear();
+    b.say(std::string(1000, 'x'));
+  }
+  CHECK(b.lost());
+  CHECK(b.session.down_text() == "HAProxy's answer is too long");
+
+  Bench c;
+  c.become_ready();
+  c.reply("hello");
+  CHECK(c.lost());
+}
+
+TEST_CASE("A command that cannot be written, or is one too many, is not taken") {
+  SessionOptions options;
+  options.batch_commands_max = 2;
+  Bench b(options);
+  b.become_ready();
+  CHECK(!b.session.add(Command{CommandKind::kDelServer}));
+  CHECK(b.session.add(weight_of(1)));
+  CHECK(b.session.add(weight_of(2)));
+  CHECK(!b.session.add(weight_of(3)));
+}
