@@ -47,7 +47,7 @@ std::string_view expected(Type type) {
     case Type::kChoice: return "one of its words in quotes";
     case Type::kDuration: return "a duration in quotes";
     case Type::kInteger: return "a whole number without quotes";
-    case Type::kList: return "a list of texts";
+    case Type::kList: return "a text or a list of texts";
     case Type::kTags: return "a table of texts";
     case Type::kCommand: return "a list of texts, the program first";
   }
@@ -195,6 +195,11 @@ class Walk {
         return {};
       case Type::kList:
       case Type::kCommand:
+        // One text is a list of one, where that cannot be meant otherwise (a command line in one text could be).
+        if (setting.type == Type::kList && node.is_string()) {
+          words.push_back(node.as_string()->get());
+          return {};
+        }
         if (!node.is_array()) return wrong_type(setting, node);
         for (const toml::node& element : *node.as_array()) {
           if (!element.is_string()) return wrong_type(setting, element) + " in it";

@@ -223,7 +223,7 @@ class Peer:
         return message(PUSH_PULL, {"Join": join, "Nodes": 1, "UserStateLen": len(serf)}) + pack(own) + serf
 
     def join(self, port, timeout=5):
-        """One push/pull; the answer's bytes. Learns the peer's query time from it. Waits for a port that is not open yet."""
+        """One push/pull; the answer's bytes. Learns the peer's query time. Waits for a port that is not open yet."""
         end = time.monotonic() + timeout
         while True:
             try:

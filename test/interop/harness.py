@@ -179,8 +179,9 @@ class Log:
     def wait_for(self, pattern, timeout, since=0):
         return wait_until(lambda: self.find(pattern, since), timeout, f"/{pattern}/ in {os.path.basename(self.path)}")
 
-    def tail(self, lines=25):
-        return "\n".join("    " + line[:400] for line in self.text().splitlines()[-lines:])
+    def tail(self, lines=40):
+        kept = [line for line in self.text().splitlines() if "agent.ipc: Accepted client" not in line]
+        return "\n".join("    " + line[:400] for line in kept[-lines:])
 
 
 class Program:
@@ -562,7 +563,8 @@ class SerfAgent:
         words += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
         # The text format: the JSON one replaces bytes that are no UTF-8.
         text = self.command(*words, name, payload, raw=True)
-        found = re.finditer(rb"^Response from '([^']*)': (.*?)\n(?=Response from '|Total Responses:)", text, re.M | re.S)
+        one = rb"^Response from '([^']*)': (.*?)\n(?=Response from '|Total Responses:)"
+        found = re.finditer(one, text, re.M | re.S)
         return {m.group(1).decode(): m.group(2) for m in found}
 
     def errors(self):

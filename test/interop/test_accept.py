@@ -30,15 +30,17 @@ def test_accepted_is_said_only_when_haproxy_has_the_server_in_rotation(scene):
     service = Service()
     peer = Peer("asker", free_port(), {"role": "task", "state": "ready"})
     peer.join(port)
-    answer = None
-    for seq in range(1, 20):
-        answer = peer.announce(port, announce(service.port, "web", start_id=1000, seq=seq), timeout=6)
+    answer, end = None, time.monotonic() + 20
+    while time.monotonic() < end:
+        answer = peer.announce(port, announce(service.port, "web", start_id=1000, seq=1), timeout=6)
         at_answer = haproxy.in_rotation("asker")
         check(answer, "no answer to an announce")
         if answer.get(1):
             check(at_answer, "accepted, but HAProxy had no such server in rotation")
             break
-        check(answer.get(10), f"refused: {answer}")
+        # Still at work, or not connected to HAProxy yet. Whatever needs a fix is wrong here.
+        check(answer.get(10) or answer.get(11) == 1, f"refused: {answer}")
+        time.sleep(0.1)
     check(answer.get(1), f"never accepted: {answer}")
     check(answer.get(12, b"").decode() == haproxy.server_of("asker").name, f"the answer names {answer.get(12)}")
     again = peer.announce(port, announce(service.port, "web", start_id=1000, seq=99), timeout=6)

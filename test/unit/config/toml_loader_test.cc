@@ -86,6 +86,13 @@ TEST_CASE("a mistyped section is one error, not one for each key in it") {
   CHECK(problem("[gossip.timings]\nx = 1\n").find("did you mean gossip.timing?") != std::string::npos);
 }
 
+TEST_CASE("one text is a list of one") {
+  const Read out = read("[haproxy]\nsocket = '/run/haproxy.sock'\n");
+  CHECK(out.problems.empty());
+  REQUIRE(out.given.size() == 1);
+  CHECK(out.given[0].words == Words{"/run/haproxy.sock"});
+}
+
 TEST_CASE("a wrong type names key, value, line, what is expected, and an example") {
   CHECK(problem("[task]\nweight = '100'\n") ==
         "shoal.toml:2: task.weight = \"100\": expected a whole number without quotes, found a text, such as weight = "
@@ -93,7 +100,7 @@ TEST_CASE("a wrong type names key, value, line, what is expected, and an example
   CHECK(problem("[task]\ndrain_timeout = 30\n") ==
         "shoal.toml:2: task.drain_timeout = 30: expected a duration in quotes, found a whole number, such as "
         "drain_timeout = \"30s\"");
-  CHECK(problem("[gossip]\njoin = 'a'\n").find("expected a list of texts, found a text, such as join = [") !=
+  CHECK(problem("[gossip]\njoin = 3\n").find("expected a text or a list of texts, found a whole number, such as join = [") !=
         std::string::npos);
   CHECK(problem("[gossip]\njoin = ['a', 3]\n").find("found a whole number in it") != std::string::npos);
   CHECK(problem("[gossip]\nprofile = true\n").find("gossip.profile = true: expected") != std::string::npos);
