@@ -64,6 +64,7 @@ def play(scene):
 
     tell("Requests go on without a pause from now on (GET and POST, kept and fresh connections).")
     load = Load(haproxy.http_port, seconds=120)
+    time.sleep(2)  # So that a reader sees three workers at work.
     tell("`two` is stopped: SIGTERM to its shoal.")
     begun = time.monotonic()
     status = tasks["two"].stop(timeout=25)

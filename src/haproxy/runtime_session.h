@@ -52,7 +52,8 @@ struct SessionEvent {
   std::string_view text;  // Borrowed from the session until its next input.
 };
 
-/// Effects of a session, and its events. For each stream the shell does, in this order: close, connect, write.
+/// Effects of a session, and its events. For each stream the shell does, in this order: close (also one that is still
+/// connecting; nothing when it is closed already), connect, write.
 class SessionOutbox {
  public:
   explicit SessionOutbox(const SessionOptions& options);

@@ -66,6 +66,8 @@ struct Counts {
 class Core final {
  public:
   Core(const Options& options, Rng rng, Instant now);
+  Core(const Core&) = delete;  // Commands under way borrow its options.
+  Core& operator=(const Core&) = delete;
 
   // Facts. The caller has checked that the word comes from the node (registrar); bad content is answered by `standing`.
   void on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status, Outbox& out);
@@ -107,10 +109,8 @@ class Core final {
     Proxy(const Options& options, Rng rng, Instant now);
     haproxy::RuntimeSession session;
     ServerTable table;
-    bool looked = false;       // The table has been read since the session came up.
-    bool dirty = true;         // Something may want a step.
-    bool batch_looks = false;  // The batch under way ends with a look.
-    bool has_drains = false;   // A server of ours is in maintenance with requests in flight, or not asked yet.
+    bool looked = false;  // The table has been read since the session came up.
+    bool dirty = true;    // Something may want a step.
     Instant look_at;
     Instant plan_at = kNever;  // A step becomes possible by time alone.
     Instant batch_not_before;

@@ -645,18 +645,12 @@ class Worker:
 
 
 class Scene:
-    """Everything that one test starts. Use as a context manager; leaving ends all of it."""
+    """Everything that one test starts, and the folder of its files. Whoever makes one closes it."""
 
     def __init__(self):
         become_subreaper()
         self.dir = tempfile.mkdtemp(prefix="shoal-test-")
         self.programs, self._names = [], {}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
     def path(self, name):
         return os.path.join(self.dir, name)

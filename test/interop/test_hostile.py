@@ -44,10 +44,12 @@ def test_hostile_announcements_put_nothing_unexpected_on_the_admin_socket(scene)
     port, service = gossip_port(proxy), good.worker.first("start")["port"]
     peer = Peer("hostile", free_port())
     peer.join(port)
+    refused = 0
     for number, pool in enumerate(HOSTILE, 1):
         answer = peer.announce(port, announce(service, pool, start_id=5, seq=number), timeout=2)
         # An empty name means the default pool, and that only; every other one is refused.
         check(pool == "" or not answer.get(1), f"the pool {pool!r} was accepted")
+        refused += bool(answer.get(2))
         peer.query(port, "depart", field(1, pool) + field(12, pool) + field(2, service) + field(10, 5)
                    + field(11, number),
                    timeout=0.3)
@@ -60,6 +62,8 @@ def test_hostile_announcements_put_nothing_unexpected_on_the_admin_socket(scene)
     for weight in (257, 1 << 31):
         peer.announce(port, announce(service, "web", weight=weight, start_id=8, seq=1), timeout=1)
     check(relay.commands(), "the relay saw nothing at all")
+    check(refused >= 5, f"only {refused} of {len(HOSTILE)} hostile pools were refused with a reason")
+    scene.say(f"{refused} of {len(HOSTILE)} hostile pools refused with a reason; the others dropped")
     check(not unexpected_lines(relay), f"reached the socket: {unexpected_lines(relay)}")
     check(all("web/shoal-" in line.decode() for line in relay.commands() if line.startswith((b"add", b"del", b"set"))),
           "a command for another pool")

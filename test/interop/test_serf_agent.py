@@ -35,11 +35,23 @@ def test_a_stock_agent_sees_every_member_and_how_each_went(scene):
     killed = time.monotonic()
     agent.wait_status("second", "failed", 30)
     scene.say(f"the agent saw the killed task as failed after {time.monotonic() - killed:.1f} s")
+    check(agent.program.running(), "the agent has died")
+    check(not real_errors(agent, [second]), "errors in the agent's log: " + "\n".join(real_errors(agent, [second])))
+
+
+@test(seconds=60)
+def test_a_stock_agent_sees_the_sidecar_leave(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    task = scene.task(proxy, "task")
+    haproxy.wait_in_rotation("task")
+    agent = scene.agent("watcher", join=[proxy.gossip])
+    agent.wait_status("task", "alive", 10)
     haproxy.kill()  # A sidecar serves as long as its HAProxy does.
     check(proxy.stop(10) == 0, "not 0")
     agent.wait_status("proxy", "left", 10)
-    check(agent.program.running(), "the agent has died")
-    check(not real_errors(agent, [second]), "errors in the agent's log: " + "\n".join(real_errors(agent, [second])))
+    check(agent.status_of("task") == "alive" and task.running(), "the task suffered")
+    check(not real_errors(agent, [proxy]), "errors in the agent's log: " + "\n".join(real_errors(agent, [proxy])))
 
 
 @test(seconds=60)
