@@ -18,6 +18,7 @@ constexpr std::uint16_t kTaskPortLast = 7999;
 constexpr Duration kAddressWait = 1s;
 constexpr Duration kResolveDeadline = 5s;
 constexpr Duration kStrangerPause = 1s;
+constexpr Duration kConflictPause = 30s;
 
 swim::Timing timing_of(const config::Gossip& gossip) {
   swim::Timing t = gossip.profile == config::Profile::kLan   ? swim::lan_timing()
@@ -361,10 +362,7 @@ void GossipDriver::give_news() {
     news_.responses.clear();
     for (const serf::StrangerEvent& stranger : news_.strangers) on_stranger(stranger.source);
     news_.strangers.clear();
-    for (const serf::ConflictEvent& conflict : news_.conflicts) {
-      log_.warn("name conflict: another node uses a member's name; give each node its own node.name",
-                {{"node", conflict.name}, {"member", to_text(conflict.existing)}, {"other", to_text(conflict.other)}});
-    }
+    for (const serf::ConflictEvent& conflict : news_.conflicts) tell_conflict(conflict);
     news_.conflicts.clear();
     while (!failed_asks_.empty()) {
       const std::uint64_t token = failed_asks_.back();
@@ -398,6 +396,34 @@ void GossipDriver::tell_join(const serf::JoinEvent& join) {
   }
 }
 
+void GossipDriver::tell_conflict(const serf::ConflictEvent& conflict) {
+  if (loop_.now() < conflict_after_) return;  // It comes again with every alive message of the other one.
+  conflict_after_ = loop_.now() + kConflictPause;
+  log_.warn("name conflict: another node uses a member's name; give each node its own node.name",
+            {{"node", conflict.name}, {"member", to_text(conflict.existing)}, {"other", to_text(conflict.other)}});
+}
+
+void GossipDriver::log_refused() {
+  if (node_ == nullptr) return;
+  FixedString<512> text;
+  const auto add = [&text](std::string_view name, std::uint64_t count) {
+    if (count == 0) return;
+    const std::string part = std::string(text.empty() ? "" : " ") + std::string(name) + "=" + std::to_string(count);
+    static_cast<void>(text.append(part));
+  };
+  const swim::Counters& swim = node_->swim().counters();
+  for (std::size_t i = 0; i < swim.refused.size(); ++i) {
+    add(swim::to_text(static_cast<swim::Refusal>(i)), swim.refused[i]);
+  }
+  const serf::NodeCounters& serf = node_->counters();
+  add("serf_malformed", serf.malformed);
+  add("serf_unsupported", serf.unsupported);
+  add("queries_old", serf.queries_old);
+  add("clock_jumps", serf.clock_jumps);
+  add("members_refused", serf.members_refused);
+  if (!text.empty()) log_.info("gossip that was not used, by reason", {{"counts", text}});
+}
+
 void GossipDriver::on_stranger(const Endpoint& source) {
   if (loop_.now() < stranger_after_) return;
   stranger_after_ = loop_.now() + kStrangerPause;
@@ -414,15 +440,6 @@ void GossipDriver::update_contact() {
   }
   seeds_->on_contact(loop_.now(), known);
   seeds_timer_.at(seeds_->next_deadline());
-}
-
-void GossipDriver::hurry() {
-  if (seeds_ == nullptr) return;
-  serf::Seeds::Effects effects;
-  for (std::size_t i = 0; i < config_.gossip.join.size(); ++i) {
-    effects.push_back({serf::SeedEffect::Kind::kResolve, i, {}});
-  }
-  run_seeds(effects);
 }
 
 void GossipDriver::run_seeds(serf::Seeds::Effects& effects) {

@@ -78,8 +78,8 @@ class GossipDriver final : private reactor::StreamHandler {
   /// Anti-entropy with one address, for a query from a node that we do not know yet.
   void push_pull(const Endpoint& to);
   void leave();
-  /// Resolves and joins the seeds at once instead of at the next slow round.
-  void hurry();
+  /// One line about what came and could not be used; nothing when all was well.
+  void log_refused();
 
   [[nodiscard]] const serf::Node& node() const { return *node_; }
   [[nodiscard]] const Endpoint& advertise() const { return advertise_; }
@@ -114,6 +114,7 @@ class GossipDriver final : private reactor::StreamHandler {
   void end_stream(reactor::TcpStream& stream);
   void give_news();
   void tell_join(const serf::JoinEvent& join);
+  void tell_conflict(const serf::ConflictEvent& conflict);
   void on_stranger(const Endpoint& source);
   void send_question(const Question& question, serf::Route route);
   void run_seeds(serf::Seeds::Effects& effects);
@@ -141,6 +142,7 @@ class GossipDriver final : private reactor::StreamHandler {
   bool joined_ = false;
   bool join_trouble_told_ = false;
   Instant stranger_after_{};
+  Instant conflict_after_{};
 
   FixedVector<OpenQuestion> questions_;
   FixedVector<PendingAsk> pending_asks_;

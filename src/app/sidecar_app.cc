@@ -209,6 +209,7 @@ class SidecarApp final : private GossipHandler {
   }
 
   void finish() {
+    gossip_.log_refused();
     log_.info("stopped");
     loop_.stop();
   }

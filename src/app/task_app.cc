@@ -90,6 +90,7 @@ class TaskApp final : private GossipHandler {
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
+    gossip_.log_refused();
     log_.info("stopped", {{"exit_code", exit_code_}});
     return exit_code_;
   }
