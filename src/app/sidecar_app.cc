@@ -34,9 +34,12 @@ sidecar::Options core_options(const config::Config& config, const Endpoint& adve
     const auto name = haproxy::BackendName::parse(pool);
     if (name && !options.policy.pools.full()) options.policy.pools.push_back(*name);
   }
-  const auto server_options = haproxy::ServerOptions::parse(config.haproxy.server_options);
-  SHOAL_ASSERT(server_options.ok());  // config has checked the words.
-  options.server_options = server_options.value();
+  // config has checked the words.
+  options.server_options = *haproxy::ServerOptions::parse(config.haproxy.server_options);
+  for (const config::PoolOptions& of_pool : config.haproxy.pools) {
+    options.pool_options.push_back(
+        {*haproxy::BackendName::parse(of_pool.pool), *haproxy::ServerOptions::parse(of_pool.server_options)});
+  }
   options.reconcile_interval = config.haproxy.reconcile_interval;
   return options;
 }

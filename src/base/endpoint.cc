@@ -121,9 +121,13 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   const auto addr = IpAddress::parse(text.substr(0, slash));
   if (!addr) return std::nullopt;
   const std::uint8_t bits_max = addr->raw().size() == 4 ? 32 : 128;
-  if (slash == std::string_view::npos) return Cidr{*addr, bits_max};
-  const auto bits = parse_port(text.substr(slash + 1));
+  const auto bits = slash == std::string_view::npos ? bits_max : parse_port(text.substr(slash + 1));
   if (!bits || *bits > bits_max) return std::nullopt;
+  // A range of v4-mapped addresses is one of v4: addresses are compared in that form.
+  constexpr std::uint8_t kMappedBits = 96;
+  if (bits_max == 128 && addr->is_v4() && *bits >= kMappedBits) {
+    return Cidr{addr->unmapped(), static_cast<std::uint8_t>(*bits - kMappedBits)};
+  }
   return Cidr{*addr, static_cast<std::uint8_t>(*bits)};
 }
 

@@ -6,60 +6,111 @@
 namespace shoal {
 namespace {
 
-/// A line that is cut rather than grown.
+// A longer value is cut, so that one from outside cannot push the fields behind it out of the line.
+constexpr std::size_t kValueBytesMax = 1024;
+
+/// How many bytes at the front of `text` are one UTF-8 character; 0 = none (overlong forms and surrogates included).
+std::size_t utf8_size(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const auto follows = [&byte](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  const unsigned first = byte(0), second = byte(1);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first < 0xe0) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first < 0xf0) {
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second >= 0xa0)) return 0;
+    return follows(1) && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first < 0xf5) {
+    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90)) return 0;
+    return follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+/// A line that is cut rather than grown, at whole fields and whole characters: a cut line is still a valid one.
 class Line {
  public:
-  void put(std::string_view text) { text_.assign_rest(text); }
+  void put(std::string_view text) {
+    if (text.size() > room()) {
+      overflow_ = true;
+      return;
+    }
+    std::memcpy(data_ + size_, text.data(), text.size());
+    size_ += text.size();
+  }
   void put(char c) { put(std::string_view(&c, 1)); }
   void number(std::int64_t value) {
     char digits[32];
     std::snprintf(digits, sizeof digits, "%lld", static_cast<long long>(value));
     put(std::string_view(digits));
   }
-  /// In quotes, with every control byte, quote and backslash escaped: one value can never forge a second line or field.
+  /// As it stands, or its beginning and "...".
+  void plain(std::string_view value) {
+    const std::size_t most = room() < kValueBytesMax ? room() : kValueBytesMax;
+    if (value.size() <= most) return put(value);
+    put(value.substr(0, most < kCut.size() ? 0 : most - kCut.size()));
+    put(kCut);
+  }
+  /// In quotes, with every control byte, quote and backslash escaped, and what is no UTF-8 replaced: one value can never
+  /// forge a second line or field.
   void quoted(std::string_view value) {
+    const std::size_t end = size_ + (room() < kValueBytesMax ? room() : kValueBytesMax);
     put('"');
-    for (const char c : value) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (c == '"' || c == '\\') {
-        put('\\');
-        put(c);
-      } else if (byte < 0x20 || byte == 0x7f) {
-        char escaped[8];
-        std::snprintf(escaped, sizeof escaped, "\\u%04x", byte);
-        put(std::string_view(escaped));
-      } else {
-        put(c);
+    while (!value.empty()) {
+      const std::size_t size = utf8_size(value);
+      char escaped[8];
+      const std::string_view unit = escape(value.substr(0, size == 0 ? 1 : size), size != 0, escaped);
+      if (size_ + unit.size() + kCut.size() + 1 > end) {
+        put(kCut);
+        break;
       }
+      put(unit);
+      value.remove_prefix(size == 0 ? 1 : size);
     }
     put('"');
   }
-  std::string_view finish() {
-    text_.end_line();
-    return text_.view();
+  /// Whatever `f` puts, or nothing and false when it does not fit.
+  template <typename F>
+  bool whole(F&& f) {
+    const std::size_t before = size_;
+    overflow_ = false;
+    f();
+    if (overflow_) size_ = before;
+    return !overflow_;
+  }
+  std::string_view finish(bool json) {
+    if (json) data_[size_++] = '}';
+    data_[size_++] = '\n';
+    return {data_, size_};
   }
 
  private:
-  struct Text {
-    void assign_rest(std::string_view s) {
-      const std::size_t room = sizeof(data) - 1 - size;
-      if (s.size() > room) s = s.substr(0, room);
-      std::memcpy(data + size, s.data(), s.size());
-      size += s.size();
-    }
-    void end_line() { data[size++] = '\n'; }
-    [[nodiscard]] std::string_view view() const { return {data, size}; }
-    char data[Log::kLineBytesMax];
-    std::size_t size = 0;
-  };
-  Text text_;
+  static constexpr std::string_view kCut = "...";
+  static constexpr std::size_t kTailBytes = 2;  // The brace and the newline.
+
+  [[nodiscard]] std::size_t room() const { return sizeof data_ - kTailBytes - size_; }
+  static std::string_view escape(std::string_view character, bool valid, char (&memory)[8]) {
+    if (!valid) return "\\ufffd";
+    const auto first = static_cast<unsigned char>(character[0]);
+    // C1 controls (two bytes, C2 80 to C2 9F) steer terminals as ESC does.
+    const bool c1 = first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
+    if (first == '"') return "\\\"";
+    if (first == '\\') return "\\\\";
+    if (first >= 0x20 && first != 0x7f && !c1) return character;
+    std::snprintf(memory, sizeof memory, "\\u%04x", c1 ? static_cast<unsigned char>(character[1]) : first);
+    return memory;
+  }
+
+  char data_[Log::kLineBytesMax];
+  std::size_t size_ = 0;
+  bool overflow_ = false;
 };
 
 bool needs_quotes(std::string_view value) {
   if (value.empty()) return true;
   for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '\\' || c == '=') return true;
+    if (byte <= 0x20 || byte >= 0x7f || c == '"' || c == '\\' || c == '=') return true;
   }
   return false;
 }
@@ -81,7 +132,7 @@ void put_value(Line& line, const Field& field, bool json) {
       if (json || needs_quotes(field.text)) {
         line.quoted(field.text);
       } else {
-        line.put(field.text);
+        line.plain(field.text);
       }
       return;
     case Field::Kind::kNumber:
@@ -117,22 +168,19 @@ void Log::write(LogLevel level, std::string_view event, std::initializer_list<Fi
     line.put(' ');
     line.put(to_text(level));
     line.put(' ');
-    line.put(event);
+    line.plain(event);
   }
   for (const Field& field : fields) {
-    if (json) {
-      line.put(',');
-      line.quoted(field.key);
-      line.put(':');
-    } else {
-      line.put(' ');
-      line.put(field.key);
-      line.put('=');
-    }
-    put_value(line, field, json);
+    const bool fits = line.whole([&] {
+      line.put(json ? "," : " ");
+      if (json) line.quoted(field.key);
+      if (!json) line.put(field.key);
+      line.put(json ? ':' : '=');
+      put_value(line, field, json);
+    });
+    if (!fits) break;
   }
-  if (json) line.put('}');
-  sink_(context_, line.finish());
+  sink_(context_, line.finish(json));
 }
 
 }  // namespace shoal

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "announce/messages.h"
 #include "base/rng.h"
@@ -25,6 +26,11 @@
 
 namespace shoal::sidecar {
 
+struct PoolOptions {
+  haproxy::BackendName pool;
+  haproxy::ServerOptions server_options;
+};
+
 struct Options {
   static constexpr std::size_t kProxiesMax = 8;
   InlineVector<FixedString<108>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
@@ -32,6 +38,7 @@ struct Options {
   Policy policy;
   haproxy::SessionOptions session;
   haproxy::ServerOptions server_options;  // haproxy.server_options
+  std::vector<PoolOptions> pool_options;  // haproxy.pool.NAME.server_options, in place of the general ones.
   Duration reconcile_interval = 5s;
   Duration adoption_hold = 60s;
   Duration batch_gap = 5ms;  // Least time from the end of a batch to the next one.
@@ -147,6 +154,7 @@ class Core final {
   void add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step);
   [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy);
   [[nodiscard]] bool is_claimed(const Server& server) const;
+  [[nodiscard]] const haproxy::ServerOptions& options_of(const Server& server) const;
   [[nodiscard]] Wanted wanted_of(Instant now, const Server& server) const;
   [[nodiscard]] Duration backoff(Server& server, Duration first);
   [[nodiscard]] Instant strays_from() const;

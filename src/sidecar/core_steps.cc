@@ -106,6 +106,13 @@ bool Core::plan_steps(Instant now, std::size_t number) {
   return has_steps;
 }
 
+const haproxy::ServerOptions& Core::options_of(const Server& server) const {
+  for (const PoolOptions& of_pool : options_.pool_options) {
+    if (of_pool.pool == server.pool) return of_pool.server_options;
+  }
+  return options_.server_options;
+}
+
 void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step) {
   Server& server = proxy.table[index];
   // The same step again although HAProxy's row has not moved since: something undoes it or does not take it.
@@ -115,7 +122,8 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
   command.tag = index;
   command.backend = server.pool;
   command.server = server.name;
-  command.options = &options_.server_options;
+  const haproxy::ServerOptions& server_options = options_of(server);
+  command.options = &server_options;
   const auto add = [&](haproxy::CommandKind kind) {
     command.kind = kind;
     if (proxy.session.add(command)) return;
@@ -139,7 +147,7 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
       add(haproxy::CommandKind::kAddServer);
       [[fallthrough]];
     case Step::kBringUp:
-      if (options_.server_options.has_check()) add(haproxy::CommandKind::kEnableHealth);
+      if (server_options.has_check()) add(haproxy::CommandKind::kEnableHealth);
       add(haproxy::CommandKind::kEnableServer);
       return set_weight(goal.weight);
     case Step::kSetWeight: return set_weight(goal.weight);

@@ -479,11 +479,13 @@ TEST_CASE("A changed weight is set, one that HAProxy will not keep is not fought
   h.run(20ms);
   CHECK(h.haproxy().only("shoal")->weight == 7);
   h.haproxy().commands.clear();
-  for (int i = 0; i < 100; ++i) {
-    h.haproxy().only("shoal")->weight = 50;
-    h.run(100ms);
-  }
-  CHECK(h.sent("weight 7") < 20);
+  h.haproxy().keeps_weights = true;
+  said.generation.seq = 3;
+  said.weight = 9;
+  h.announce("web-1", said);
+  h.run(10s);
+  CHECK(h.sent("weight 9") > 3);
+  CHECK(h.sent("weight 9") < 20);
 }
 
 TEST_CASE("A new start of a node that left under the same name takes over; the old server is removed") {
@@ -563,4 +565,33 @@ TEST_CASE("A quiet sidecar only watches: it looks at the table once each interva
   h.run(50s);
   CHECK(h.core->counts().batches - before == 10);
   CHECK(h.haproxy().commands.size() == 4);
+}
+
+TEST_CASE("What was seen of a server in the old process says nothing of its namesake in the new one") {
+  Harness h;
+  h.serve("web-1", 1);
+  h.depart("web-1", 1, 2);
+  h.run(9s);
+  REQUIRE(h.standing("web-1").drained);
+  h.haproxy().restart();
+  h.haproxy().put("shoal", {"shoal-web-1-1", "10.0.0.1", 8080, 77, 1, false, 0, true, 0, 1, 0});
+  h.run(2s);
+  CHECK(!h.standing("web-1").drained);
+  h.haproxy().only("shoal")->sessions = 0;
+  h.run(7s);
+  CHECK(h.haproxy().count("shoal") == 1);  // Its 10 s in maintenance begin anew.
+  h.run(2s);
+  CHECK(h.haproxy().count("shoal") == 0);
+}
+
+TEST_CASE("A pool with options of its own gets those in place of the general ones") {
+  Options options = Harness::default_options();
+  options.pool_options.push_back(
+      {*haproxy::BackendName::parse("shoal"), *haproxy::ServerOptions::parse("maxconn 5")});
+  Harness h(options);
+  h.run(10ms);
+  h.serve("web-1", 1);
+  CHECK(h.haproxy().commands[0].ends_with(" maxconn 5"));
+  CHECK(h.sent("check") == 0);
+  CHECK(h.sent("enable health") == 0);
 }

@@ -23,7 +23,8 @@ class Harness {
     options.registry.members_max = 64;
     options.registry.tombstones_max = 64;
     options.session.reply_bytes_max = 1 << 18;
-    options.server_options = *haproxy::ServerOptions::parse(haproxy::kServerOptionsDefault);
+    options.server_options = *haproxy::ServerOptions::parse(
+        "check inter 2s downinter 200ms pool-max-conn -1 pool-purge-delay 5s observe layer4");
     return options;
   }
 
