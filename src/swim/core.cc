@@ -128,12 +128,16 @@ void Core::on_ping(Bytes body) {
   const Endpoint reply_to = source_or_sender(ping.source_addr, ping.source_port);
   if (!ping.node.empty() && ping.node != options_.name.view()) {
     refuse(Refusal::kWrongNode);
-    return upper_.on_stranger_ping(reply_to);
+    if (allowed(reply_to.addr)) upper_.on_stranger_ping(reply_to);
+    return;
   }
   std::array<std::uint8_t, 64> memory;
   ByteWriter writer(memory);
   wire::encode(writer, wire::Ack{ping.seq_no, {}});
   send_with_piggyback(reply_to, writer.written());
+  // It knows us and we do not know it: we were restarted under our old name, and nobody has noticed.
+  const bool stranger = !ping.source_node.empty() && members_.find(ping.source_node) == kNoSlot;
+  if (stranger && !leaving() && allowed(reply_to.addr)) upper_.on_stranger_ping(reply_to);
 }
 
 void Core::on_indirect_ping(Bytes body) {
@@ -143,13 +147,13 @@ void Core::on_indirect_ping(Bytes body) {
   if (!target) return refuse(Refusal::kBadAddress);
   if (errands_.full()) return refuse(Refusal::kTooManyProbes);
   const std::uint32_t seq_no = ++seq_no_;
-  errands_.push_back(Errand{seq_no, ind.seq_no, source_or_sender(ind.source_addr, ind.source_port),
-                            now_ + options_.timing.probe_timeout, ind.nack});
   std::array<std::uint8_t, 768> memory;
   ByteWriter writer(memory);
   wire::encode(writer, wire::Ping{seq_no, ind.node, options_.advertise.addr.raw(), options_.advertise.port,
                                   options_.name.view()});
   if (!writer.ok()) return refuse(Refusal::kNameTooLong);
+  errands_.push_back(Errand{seq_no, ind.seq_no, source_or_sender(ind.source_addr, ind.source_port),
+                            now_ + options_.timing.probe_timeout, ind.nack});
   send_with_piggyback(Endpoint{*target, ind.port != 0 ? ind.port : options_.advertise.port}, writer.written());
 }
 

@@ -97,7 +97,8 @@ class Upper {
   virtual void on_user_message(Bytes payload, const UserSource& source) = 0;
   virtual void on_name_conflict(const Record& existing, const Endpoint& other) = 0;
   virtual void on_join_result(const JoinResult& result) = 0;
-  /// A ping for another name came to our address from `source`: somebody remembers who was here before us.
+  /// A ping for another name came to our address, or one for us from a node that we do not know: `source` remembers who
+  /// was here before us, and knows a cluster that we do not.
   virtual void on_stranger_ping(const Endpoint& source) = 0;
   /// Adds messages (each whole, type byte kUser in front) that fit into `budget`, at `overhead` bytes each.
   virtual void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) = 0;

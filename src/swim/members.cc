@@ -18,10 +18,10 @@ bool compatible(const Versions& versions) {
   return pmin <= 2 && pmax >= 2 && pcur >= pmin && pcur <= pmax && dcur >= 2 && dcur <= 5;
 }
 
-Slot Members::insert(std::string_view name, Rng& rng) {
+Slot Members::insert(std::string_view name, Rng& rng, Slot keep) {
   if (table_.full()) {
-    Slot victim = oldest(State::kLeft);
-    if (victim == kNoSlot) victim = oldest(State::kDead);
+    Slot victim = oldest(State::kLeft, keep);
+    if (victim == kNoSlot) victim = oldest(State::kDead, keep);
     if (victim == kNoSlot) return kNoSlot;
     erase(victim);
   }
@@ -31,10 +31,10 @@ Slot Members::insert(std::string_view name, Rng& rng) {
   return slot;
 }
 
-Slot Members::oldest(State state) const {
+Slot Members::oldest(State state, Slot keep) const {
   Slot found = kNoSlot;
   for (const Slot slot : table_.slots()) {
-    if (table_[slot].state != state) continue;
+    if (table_[slot].state != state || slot == keep) continue;
     if (found == kNoSlot || table_[slot].state_change < table_[found].state_change) found = slot;
   }
   return found;

@@ -50,8 +50,9 @@ class Members {
 
   [[nodiscard]] Slot find(std::string_view name) const { return table_.find(name); }
   /// A new record, dead with incarnation 0, at a random place of the probe order. When the table is full the record
-  /// that left longest ago goes, then the one that died longest ago; kNoSlot when all are alive.
-  Slot insert(std::string_view name, Rng& rng);
+  /// that left longest ago goes, then the one that died longest ago, but never `keep` (our own, also once we have left);
+  /// kNoSlot when all others are alive.
+  Slot insert(std::string_view name, Rng& rng, Slot keep = kNoSlot);
   void erase(Slot slot) { table_.erase(slot); }
 
   Record& operator[](Slot slot) { return table_[slot]; }
@@ -65,7 +66,7 @@ class Members {
   void shuffle(Rng& rng) { rng.shuffle(table_.order()); }
 
  private:
-  [[nodiscard]] Slot oldest(State state) const;
+  [[nodiscard]] Slot oldest(State state, Slot keep) const;
 
   NamedTable<Record> table_;
 };

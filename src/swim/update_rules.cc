@@ -75,7 +75,7 @@ void Core::apply_alive(const AliveNews& news) {
   const bool about_me = slot != kNoSlot && slot == self_;
   if (about_me && leaving()) return;
   if (slot == kNoSlot) {
-    slot = members_.insert(a.node, rng_);
+    slot = members_.insert(a.node, rng_, self_);
     if (slot == kNoSlot) return refuse(Refusal::kTableFull);
     members_[slot].endpoint = endpoint;
     members_[slot].versions = versions;

@@ -206,6 +206,12 @@ void Cluster::drain(std::size_t node) {
     if (j.ok || !seed_join) continue;
     in_flight_.push({now_ + rng_.jittered(250ms), ++order_, Kind::kRejoin, node, node, 0, {}, lives_[node]});
   }
+  for (const serf::StrangerEvent& stranger : out.strangers) {
+    const auto peer = at(stranger.source);
+    if (!peer || now_ < running.stranger_after) continue;
+    running.stranger_after = now_ + 1s;
+    in_flight_.push({now_, ++order_, Kind::kPushPull, node, *peer, 0, {}, lives_[node]});
+  }
   if (out.left) left.insert(node);
   out.clear();
   reschedule(node);
@@ -249,6 +255,9 @@ void Cluster::deliver(Event& event) {
     case Kind::kRejoin:
       return call(node,
                   [&](serf::Node& core, serf::Outbox& out) { core.join(now_, endpoint(to.seed_node), out); });
+    case Kind::kPushPull:
+      return call(node,
+                  [&](serf::Node& core, serf::Outbox& out) { core.push_pull(now_, endpoint(event.from), out); });
     case Kind::kClosed:
       to.streams.erase(event.stream);
       return call(node, [&](serf::Node& core, serf::Outbox& out) { core.on_stream_closed(now_, event.stream, out); });

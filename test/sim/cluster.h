@@ -34,7 +34,8 @@ class Cluster {
   [[nodiscard]] static std::string name(std::size_t node) { return "node-" + std::to_string(node); }
   [[nodiscard]] Endpoint endpoint(std::size_t node) const;
 
-  // What happens to nodes. A started node joins `seed_node` (itself = nobody), again and again until it has succeeded.
+  // What happens to nodes. A started node joins `seed_node` (itself = nobody), again and again until it has succeeded;
+  // as the program does, it answers a stranger's ping with a push/pull, one a second.
   void start(std::size_t node, std::size_t seed_node,
              const std::vector<std::pair<std::string, std::string>>& tags = {});
   void crash(std::size_t node);   // Nothing more in or out; its state is lost.
@@ -110,11 +111,12 @@ class Cluster {
     std::unique_ptr<serf::Node> core;
     bool frozen = false;
     std::size_t seed_node = 0;
+    Instant stranger_after{};
     std::vector<std::vector<std::uint8_t>> backlog;
     std::map<swim::StreamId, std::pair<std::size_t, swim::StreamId>> streams;  // own id -> peer and its id
     Instant scheduled = kNever;
   };
-  enum class Kind : std::uint8_t { kPacket, kConnect, kConnected, kBytes, kClosed, kRejoin };
+  enum class Kind : std::uint8_t { kPacket, kConnect, kConnected, kBytes, kClosed, kRejoin, kPushPull };
   struct Event {
     Instant at;
     std::uint64_t order;

@@ -165,6 +165,22 @@ TEST_CASE("a node that was killed and comes back under its name is alive again w
   CHECK(cluster.now() - back < 2s);
 }
 
+TEST_CASE("a node that is restarted at once, under its name and without a seed, knows everybody within seconds") {
+  Cluster cluster(kSeed + 16, 8, swim::lan_timing());
+  join_all(cluster, 8);
+  cluster.run_for(5s);
+  cluster.crash(0);
+  cluster.start(0, 0, {{"role", "sidecar"}});
+  CHECK(cluster.run_until(5s, [&] {
+    for (std::size_t i = 0; i < 8; ++i) {
+      if (cluster.status(0, i) != Status::kAlive) return false;
+    }
+    return true;
+  }));
+  cluster.run_for(1min);
+  CHECK(count_events(cluster, serf::MemberEventKind::kFailed) == 0);
+}
+
 TEST_CASE("a direct query is answered by its addressee alone and moves nobody's clock") {
   Cluster cluster(kSeed + 11, 5, swim::lan_timing());
   join_all(cluster, 5);
