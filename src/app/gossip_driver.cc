@@ -55,6 +55,19 @@ Bytes encode_meta(const Tags& tags, MutableBytes memory) {
   return writer.ok() ? writer.written() : Bytes{};
 }
 
+/// For a network without a default route. Bridges of container engines lead to nobody else's machine.
+IpAddress first_real_address() {
+  const auto all = reactor::interfaces();
+  if (!all.ok()) return {};
+  IpAddress found;
+  for (const reactor::Interface& one : all.value()) {
+    const bool bridge = one.name.starts_with("docker") || one.name.starts_with("br-") || one.name.starts_with("veth");
+    if (!one.up || one.loopback || bridge || one.addr.is_loopback() || one.addr.is_link_local()) continue;
+    if (found.empty() || (!found.is_v4() && one.addr.is_v4())) found = one.addr;
+  }
+  return found;
+}
+
 std::size_t members_max(const config::Config& config) { return config.gossip.members_max; }
 
 }  // namespace
@@ -183,7 +196,11 @@ void GossipDriver::settle_address(const Endpoint* seed) {
   if (addr.empty()) {
     if (const auto local = reactor::default_route_address(); local.ok()) addr = local.value();
   }
-  if (addr.empty()) addr = IpAddress::v4(127, 0, 0, 1);
+  if (addr.empty()) addr = first_real_address();
+  if (addr.empty()) {
+    addr = IpAddress::v4(127, 0, 0, 1);
+    log_.warn("no address but loopback was found: only this machine can reach this node; set gossip.advertise");
+  }
   advertise_ = Endpoint{addr.unmapped(), port};
   log_.info("gossip address", {{"bind", to_text(bound_)}, {"advertise", to_text(advertise_)}});
   const std::function<void()> ready = std::exchange(address_ready_, nullptr);
