@@ -154,6 +154,9 @@ void Registrar::take_solicited(Instant now, std::uint32_t slot, const Announceme
   if (!same_start) return;  // An older start of it answered: not the one that claims.
   if (!member.confirmed) ++counters_.claims_confirmed;
   member.confirmed = true;
+  // The nonce goes on with the statement: it shows the sidecar core that a repeated one was said in this life of the
+  // member, and is no replay of what it said before it failed.
+  if (said.nonce != 0) member.said.nonce = said.nonce;
   if (member.has_claim) forward(slot, out);
 }
 

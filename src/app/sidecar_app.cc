@@ -8,6 +8,7 @@
 #include "announce/registrar.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
+#include "base/hash.h"
 #include "reactor/connect_probe.h"
 #include "reactor/signals.h"
 #include "reactor/unix_stream.h"
@@ -93,7 +94,8 @@ class SidecarApp final : private GossipHandler {
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        signals_(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP}, [this](int signal, int) { on_signal(signal); }),
+        signals_(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2},
+                 [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
         core_out_(1, haproxy::SessionOptions{}),
         main_stream_(*this, haproxy::Stream::kMain),
@@ -153,6 +155,7 @@ class SidecarApp final : private GossipHandler {
           app_.core_->on_connected(now, 0, which_, app_.core_out_);
         } else {
           app_.core_->on_connect_failed(now, 0, which_, outcome_.error().message, app_.core_out_);
+          if (which_ == haproxy::Stream::kMain) app_.tell_haproxy_away(outcome_.error().message);
         }
       });
     }
@@ -189,6 +192,7 @@ class SidecarApp final : private GossipHandler {
   }
 
   void on_signal(int signal) {
+    if (signal == SIGUSR1 || signal == SIGUSR2) return;  // By default they would end us.
     if (signal == SIGHUP) return log_.info("SIGHUP: nothing to read anew; change the settings by a restart");
     const bool fast = signal == SIGQUIT || stopping_;
     log_.info("stop requested", {{"signal", signal}, {"fast", fast}});
@@ -329,6 +333,7 @@ class SidecarApp final : private GossipHandler {
     const std::uint32_t index = core_->registry().find(node);
     if (index == sidecar::Registry::kNone) return;
     const announce::Standing standing = core_->standing(node, core_->registry()[index].word.generation);
+    tell_refusal(node, standing);
     drive_registrar([&](Instant now) { registrar_->on_standing(now, node, standing, *registrar_out_); });
   }
 
@@ -344,6 +349,26 @@ class SidecarApp final : private GossipHandler {
     for (const sidecar::Event& event : core_out_.events) note(event);
     core_out_.clear();
     core_timer_.at(core_->next_deadline());
+  }
+
+  /// Once for each time that it goes away, also when it was never there.
+  void tell_haproxy_away(std::string_view reason) {
+    if (std::exchange(haproxy_away_told_, true)) return;
+    log_.warn("HAProxy is away; tried again for ever", {{"socket", config_.haproxy.socket}, {"reason", reason}});
+  }
+
+  /// What the task is told is said here too, once for each node and reason.
+  void tell_refusal(std::string_view node, const announce::Standing& standing) {
+    if (standing.reason == announce::Reason::kNone) return;
+    const std::uint64_t mark = hash64(standing.reason_text.bytes(), hash64(as_bytes(node)));
+    for (std::size_t i = 0; i < refusals_told_.size(); ++i) {
+      if (refusals_told_[i] == mark) return;
+    }
+    if (refusals_told_.full()) refusals_told_.pop();
+    refusals_told_.push(mark);
+    log_.warn(
+        "task not in rotation",
+        {{"node", node}, {"reason", standing.reason_text}, {"needs_a_fix", standing.reason == announce::Reason::kFix}});
   }
 
   void note(const sidecar::Event& e) {
@@ -362,16 +387,19 @@ class SidecarApp final : private GossipHandler {
       case sidecar::EventKind::kServerDeleted: return server_line("server deleted");
       case sidecar::EventKind::kServerHeldByOperator:
         return server_line("server held by an operator; shoal leaves it as it is");
+      // These two also change the standing, and tell_refusal has the words for people.
       case sidecar::EventKind::kServerRefused:
-        return log_.warn("HAProxy refuses the server; tried again with a growing pause",
-                         {{"node", e.node}, {"server", e.server.view()}, {"pool", e.pool.view()}, {"reason", e.text}});
+        return log_.debug("server refused", {{"node", e.node}, {"server", e.server.view()}, {"reason", e.text}});
       case sidecar::EventKind::kServerUnreachable:
-        return log_.warn("task cannot be reached", {{"node", e.node}, {"addr", place}, {"reason", e.text}});
-      case sidecar::EventKind::kHaproxyUp: return log_.info("HAProxy connected", {{"version", e.text}});
+        return log_.debug("connect failed", {{"node", e.node}, {"addr", place}, {"reason", e.text}});
+      case sidecar::EventKind::kHaproxyUp:
+        haproxy_away_told_ = false;
+        return log_.info("HAProxy connected", {{"version", e.text}});
       case sidecar::EventKind::kHaproxyReplaced:
+        haproxy_away_told_ = false;
         return log_.warn("HAProxy was replaced; building the pool anew", {{"version", e.text}});
       case sidecar::EventKind::kHaproxyDown:
-        log_.warn("HAProxy is away; tried again for ever", {{"socket", config_.haproxy.socket}, {"reason", e.text}});
+        tell_haproxy_away(e.text.view());
         if (stopping_ && !leaving_) leave();
         return;
       case sidecar::EventKind::kMembersFull:
@@ -400,6 +428,8 @@ class SidecarApp final : private GossipHandler {
   reactor::Timer registrar_timer_;
   reactor::Timer ready_timer_;
   reactor::Timer stop_timer_;
+  Ring<std::uint64_t> refusals_told_{256};
+  bool haproxy_away_told_ = false;
   bool met_somebody_ = false;
   bool ready_armed_ = false;
   bool stopping_ = false;

@@ -308,7 +308,7 @@ class TaskApp final : private GossipHandler {
   // GossipHandler
   void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
     const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
-    log_.debug("member", {{"event", serf::to_text(kind)}, {"node", name}, {"role", role}});
+    log_.debug("member", {{"change", serf::to_text(kind)}, {"node", name}, {"role", role}});
     const bool reaped = member == nullptr;
     if (name == gossip_.node().name() || (!reaped && role != "sidecar")) return;
     const announce::MemberStatus status = status_of(kind, member);

@@ -13,8 +13,8 @@ namespace shoal::haproxy {
 class ServerOptions {
  public:
   ServerOptions() = default;  // No options, no check.
-  /// Refuses any byte but letters, digits, spaces and `_.:-/@,=+()!*%`, more than 1,024 bytes, and more than 48 words (2.6
-  /// cuts a command after 64 words without saying so, and shoal puts up to 8 of its own in front).
+  /// Refuses any byte but letters, digits, spaces and `_.:-/@,=+()!*%`, more than 1,024 bytes, and more than 48 words:
+  /// 2.6 cuts a command after 64 words without saying so, and shoal puts up to 8 of its own in front.
   [[nodiscard]] static Result<ServerOptions> parse(std::string_view text);
 
   /// Single spaces between words, none at the ends.

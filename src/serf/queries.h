@@ -19,6 +19,7 @@ class RecentMarks {
  public:
   /// True when `mark` was not there.
   bool insert(std::uint64_t mark) {
+    if (mark == 0) mark = ~mark;  // 0 is a free place.
     Set& set = sets_[mix64(mark) % kSets];
     for (const std::uint64_t known : set.marks) {
       if (known == mark) return false;

@@ -38,6 +38,19 @@ class BroadcastQueue {
     return budget;
   }
 
+  /// The same without counting: for a receiver that is most likely dead, so that a message's few transmissions are not
+  /// spent on it.
+  template <typename F>
+  void offer(std::size_t budget, std::size_t overhead, std::size_t count_max, F&& f) const {
+    for (std::size_t i = 0; i < order_.size() && count_max > 0; ++i) {
+      const std::size_t cost = order_[i].size + overhead;
+      if (cost > budget) continue;
+      f(slots_[order_[i].slot].view());
+      budget -= cost;
+      --count_max;
+    }
+  }
+
   /// Whether this message still waits for transmissions.
   [[nodiscard]] bool pending(Token token) const;
   [[nodiscard]] std::size_t size() const { return order_.size(); }

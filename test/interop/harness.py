@@ -341,6 +341,16 @@ frontend www
 {extra_backends}
 """)
 
+    def use_file(self, path):
+        """Takes a whole configuration; only the socket's place and the one `bind` are this scene's."""
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        text, sockets = re.subn(r"(?m)^(\s*stats socket )\S+", rf"\g<1>{self.socket}", text)
+        text, binds = re.subn(r"(?m)^(\s*bind )\S+", rf"\g<1>127.0.0.1:{self.http_port}", text)
+        check(sockets == 1 and binds == 1, f"{path} has {sockets} sockets and {binds} binds")
+        with open(self.config, "w", encoding="utf-8") as f:
+            f.write(text)
+
     def start(self):
         check(self.program is None or not self.program.running(), "HAProxy runs already")
         if os.path.exists(self.socket):
@@ -664,8 +674,11 @@ class Scene:
         """A figure for the reader of the run; no test depends on it."""
         print(f"note {text}", flush=True)
 
-    def haproxy(self, **options):
-        return HAProxy(self, **options).start()
+    def haproxy(self, file=None, **options):
+        haproxy = HAProxy(self, **options)
+        if file:
+            haproxy.use_file(file)
+        return haproxy.start()
 
     def sidecar(self, haproxy=None, name="proxy", socket_path=None, more=None, start=True):
         settings = merged({

@@ -1,9 +1,10 @@
 """Tasks come into rotation, leave it in the right order, and their servers leave HAProxy's table."""
+import os
 import signal
 import threading
 import time
 
-from harness import GRACE_SECONDS, POOL, check, http_get, is_running, runtime, test, wait_until
+from harness import GRACE_SECONDS, POOL, ROOT, check, http_get, is_running, runtime, test, wait_until
 from load import Load
 
 
@@ -43,6 +44,16 @@ def test_three_tasks_answer_through_haproxy(scene):
     answers = [http_get(haproxy.http_port)[1].get("x-worker") for _ in range(50)]
     check(set(answers) == set(names), f"answers came from {sorted(set(answers))}")
     check(answers.count("one") > answers.count("two"), "the task of half the weight got as much as the others")
+
+
+@test(seconds=60)
+def test_the_packaged_haproxy_configuration_serves_a_task(scene):
+    haproxy = scene.haproxy(file=os.path.join(ROOT, "packaging", "haproxy.cfg"))
+    check(haproxy.program.log.text() == "", f"HAProxy has something to say about it: {haproxy.program.log.text()}")
+    proxy = scene.sidecar(haproxy, more={"haproxy": {"backend": None}})
+    scene.task(proxy, "task", more={"task": {"backend": None}})
+    haproxy.wait_in_rotation("task", pool="shoal")
+    check(http_get(haproxy.http_port)[1].get("x-worker") == "task", "no answer from the task")
 
 
 @test(seconds=60)

@@ -46,7 +46,7 @@ SLEEP = r"\b(u|nano)?sleep\(|\bsleep_(for|until)\b"
 QUIET_TESTS = (os.path.join("test", "unit"), os.path.join("test",
                                                           "sim"))  # All but the reactor's: it has the real clock.
 
-LINE_LENGTH = 120
+LINE_LENGTH, LINE_LENGTH_OF_TESTS = 120, 160  # In a test the expected line stands in one piece.
 FUNCTION_SAID, FUNCTION_FAILS = 70, 100
 FILE_LENGTH = 600
 # The ratchet: a file that is longer for now, and how long it may be. Numbers here only ever go down.
@@ -178,9 +178,11 @@ def check_lengths(tidy, path, text, code):
         if length > most:
             tidy.breach(path, length, f"{length} lines (at most {most})")
     if path.endswith(CODE + (".py", ".sh", ".proto")) or "." not in os.path.basename(path):
+        most, table = LINE_LENGTH_OF_TESTS if path.startswith("test") and path.endswith(CODE) else LINE_LENGTH, False
         for number, line in enumerate(text.splitlines(), 1):
-            if len(line) > LINE_LENGTH:
-                tidy.breach(path, number, f"{len(line)} characters (at most {LINE_LENGTH})")
+            table = "clang-format off" in line or (table and "clang-format on" not in line)  # Tables are wide.
+            if len(line) > most and not table:
+                tidy.breach(path, number, f"{len(line)} characters (at most {most})")
 
 
 def check_blanks(tidy, path, text):
@@ -194,13 +196,14 @@ def check_blanks(tidy, path, text):
 
 
 def check_built(tidy, path, builds):
-    """A source that no meson.build beside, above or below it names is dead."""
-    folder, name = os.path.split(path)
-    for build, text in builds.items():
-        near = os.path.dirname(build)
-        related = (folder + os.sep).startswith(near + os.sep) or near.startswith(folder + os.sep) or not near
-        if related and re.search(rf"""['"/]{re.escape(name)}'""", text):
-            return
+    """A source that no meson.build names is dead. `name + '_fuzz.cc'` in a loop over names counts as naming it."""
+    name = os.path.basename(path)
+    for text in builds.values():
+        words = re.findall(r"'([^'\n]*)'", text)
+        for word in words:
+            if os.path.basename(word) == name or (
+                    word.startswith("_") and name.endswith(word) and name[:-len(word)] in words):
+                return
     tidy.breach(path, 1, "is in no meson.build")
 
 

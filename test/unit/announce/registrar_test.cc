@@ -232,6 +232,21 @@ TEST_CASE("a claim with a wrong nonce, or answered by somebody else, is not conf
   CHECK(t.registrar.counters().solicit_answers_unexpected == 1);
 }
 
+TEST_CASE(
+    "a member that failed and returns with the statement it had is forwarded again, marked by the nonce as said anew") {
+  Trace t;
+  serve(t);
+  t.member("t", 1, MemberStatus::kFailed);
+  t.member("t");
+  t.announce("t", web());
+  CHECK(t.take() == "");
+  const Asked asked = t.take_one();
+  t.confirm(asked, web());
+  CHECK(t.take() == "news t 8080/1");
+  // A sidecar core takes a generation that it knows from before the failure only with a nonce.
+  CHECK(t.last_forwarded.nonce == asked.nonce);
+}
+
 TEST_CASE("a Go peer's claim is confirmed by any answer to a solicit") {
   Trace t;
   t.member("go", 1, MemberStatus::kAlive, false);
