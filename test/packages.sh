@@ -1,9 +1,9 @@
 # Sourced by test/run, packaging/demo/run and .ci/run: what Debian 12 must have, and how it gets it.
 BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnanopb-dev nanopb protobuf-compiler
-  libtomlplusplus-dev python3"
+  libtomlplusplus-dev libre2-dev python3"
 PROXY_PACKAGES="haproxy python3"
-TEST_PACKAGES="doctest-dev serf haproxy procps"
-CI_PACKAGES="clang-14 file"
+TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables"
+CI_PACKAGES="clang-14 libclang-rt-14-dev file"
 
 # Installs those of the named packages that are missing. Nothing to install: touches nothing, needs no root.
 need_packages() {
@@ -33,7 +33,7 @@ need_build() {
   local dir=$1 log
   shift
   log=$(mktemp)
-  if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"; else meson setup "$dir" "$root" "$@"; fi \
+  if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"; else meson setup --wrap-mode=nodownload "$dir" "$root" "$@"; fi \
          && ninja -C "$dir"; } >"$log" 2>&1; then
     tail -n 60 "$log" >&2
     rm -f "$log"
