@@ -257,6 +257,10 @@ void Announcer::ask(Instant now, Sidecar& sidecar, AnnouncerOutbox& out) {
     query.payload = out.encode(what_);
   }
   sidecar.next_try = now + rng_.jittered(wait_of(sidecar));
+  // The datagrams and the TCP connection of this round are used up. A drain has its own words for that.
+  if (sidecar.unanswered == kDatagramTries + 1 && statement_ != Statement::kDeparting && is_here(sidecar.status)) {
+    out.add(NoAnswer{sidecar.name, sidecar.gossip});
+  }
   ++sidecar.unanswered;
   ++sidecar.tries;
   if (sidecar.asked.full()) sidecar.asked.erase(0);

@@ -71,13 +71,19 @@ struct AllDrained {
 };
 /// Ready, and no sidecar is known to be here: nobody will send requests. Told once each time that it becomes so.
 struct NoSidecar {};
+/// This sidecar is a member, and yet neither datagrams nor a TCP connection brought an answer. Told once until it
+/// answers.
+struct NoAnswer {
+  NodeName sidecar;
+  Endpoint to;
+};
 /// The table is full of sidecars that are here; this one is not talked to.
 struct SidecarTableFull {
   NodeName sidecar;
 };
 
 using AnnouncerEffect = std::variant<SendQuery, AnswerSolicit, Accepted, Refused, Departed, Drained, NotDrained,
-                                     AllDrained, NoSidecar, SidecarTableFull>;
+                                     AllDrained, NoSidecar, NoAnswer, SidecarTableFull>;
 
 class AnnouncerOutbox {
  public:

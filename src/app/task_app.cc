@@ -294,6 +294,11 @@ class TaskApp final : private GossipHandler {
       drained_confirmed_ = all->confirmed;
     } else if (std::holds_alternative<announce::NoSidecar>(effect)) {
       log_.warn("no sidecar is known: nobody will send requests until one appears");
+    } else if (const auto* none = std::get_if<announce::NoAnswer>(&effect)) {
+      log_.warn(
+          "a sidecar does not answer; asked again for ever: is its gossip port open for UDP and TCP, and its "
+          "gossip.advertise an address that this host reaches?",
+          {{"sidecar", none->sidecar}, {"addr", to_text(none->to)}});
     } else if (const auto* full = std::get_if<announce::SidecarTableFull>(&effect)) {
       log_.warn("too many sidecars; this one is not announced to", {{"sidecar", full->sidecar}});
     }

@@ -51,8 +51,8 @@ class Line {
     put(value.substr(0, most < kCut.size() ? 0 : most - kCut.size()));
     put(kCut);
   }
-  /// In quotes, with every control byte, quote and backslash escaped, and what is no UTF-8 replaced: one value can never
-  /// forge a second line or field.
+  /// In quotes, with every control byte, quote and backslash escaped, and what is no UTF-8 replaced: one value can
+  /// never forge a second line or field.
   void quoted(std::string_view value) {
     const std::size_t end = size_ + (room() < kValueBytesMax ? room() : kValueBytesMax);
     put('"');

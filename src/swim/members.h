@@ -50,8 +50,8 @@ class Members {
 
   [[nodiscard]] Slot find(std::string_view name) const { return table_.find(name); }
   /// A new record, dead with incarnation 0, at a random place of the probe order. When the table is full the record
-  /// that left longest ago goes, then the one that died longest ago, but never `keep` (our own, also once we have left);
-  /// kNoSlot when all others are alive.
+  /// that left longest ago goes, then the one that died longest ago, but never `keep` (our own, also once we have
+  /// left); kNoSlot when all others are alive.
   Slot insert(std::string_view name, Rng& rng, Slot keep = kNoSlot);
   void erase(Slot slot) { table_.erase(slot); }
 
