@@ -10,6 +10,7 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/ready_probe.h"
+#include "config/placeholders.h"
 #include "reactor/listener.h"
 #include "reactor/notify_socket.h"
 #include "reactor/process.h"
@@ -155,22 +156,20 @@ class TaskApp final : private GossipHandler {
   }
 
   void spawn_worker() {
-    task::WorkerPlan plan;
-    plan.command = config_.worker.command;
-    plan.addr = gossip_.advertise().addr;
-    plan.port = listener_.bound.port;
-    plan.notify_socket = notify_.name();
+    const AddressText addr = to_text(gossip_.advertise().addr);
+    const config::PlaceholderValues values{addr.view(), listener_.bound.port, task::kListenerFd};
+    task::WorkerSurroundings around;
+    around.addr = gossip_.advertise().addr;
+    around.port = listener_.bound.port;
+    around.notify_socket = notify_.name();
     std::size_t variables = 0;
     while (environ[variables] != nullptr) ++variables;
-    plan.parent_environment = {environ, variables};
-    auto image = task::make_worker_image(plan);
-    if (!image.ok()) {
-      log_.error(image.error().message);
-      return drive_supervisor([this](Instant now) { supervisor_.on_worker_failed(now, 126, supervisor_out_); });
-    }
+    around.parent_environment = {environ, variables};
     reactor::SpawnOptions options;
-    options.argv = std::move(image.value().argv);
-    options.env = std::move(image.value().environment);
+    for (const std::string& word : config_.worker.command) {
+      options.argv.push_back(config::fill_placeholders(word, values));
+    }
+    options.env = task::worker_environment(around);
     options.pass_fd = listener_.fd.get();
     const auto spawned = reactor::spawn(options);
     if (!spawned.ok()) {
