@@ -85,20 +85,15 @@ struct Supervisor::Table {
      kNo, kNo, kNo, kNo, kNo, kNo},
   }};
   // clang-format on
-  static constexpr bool is_complete() {
-    for (const Row& row : kActions) {
-      for (const Action action : row) {
-        if (action == nullptr) return false;
-      }
-    }
-    return true;
-  }
 };
 
 void Supervisor::happen(Instant now, Event event, SupervisorOutbox& out) {
-  static_assert(Table::is_complete(), "a state has no action for some event");
   input_.event = event;
-  (this->*Table::kActions[index_of(state_)][static_cast<std::size_t>(event)])(now, out);
+  // A row that is too short ends in null: the test of all states by all events finds it (a static_assert cannot, since
+  // under UBSan g++ 12 does not take the comparison for a constant).
+  const Action action = Table::kActions[index_of(state_)][static_cast<std::size_t>(event)];
+  SHOAL_ASSERT(action != nullptr);
+  (this->*action)(now, out);
 }
 
 void Supervisor::tick(Instant now, const SupervisorOutbox& out) {
