@@ -78,6 +78,7 @@ class FakeHaproxy {
   bool wedged = false;   // Reads, answers nothing.
   int break_after = -1;  // Answers so many bytes more in all, then closes.
   bool admin_level = true;
+  bool keeps_weights = false;         // Says yes to a weight and keeps its own, as with an agent check.
   std::string received;               // Every byte, of all connections.
   std::vector<std::string> commands;  // Every line but `show ...` and `prompt`.
 
@@ -219,11 +220,11 @@ class FakeHaproxy {
     return "Server deleted.";
   }
 
-  static std::string set(Server& server, const std::string& what, const std::string& value) {
+  std::string set(Server& server, const std::string& what, const std::string& value) {
     if (what == "weight") {
       const int weight = std::atoi(value.c_str());
       if (weight < 0 || weight > 256) return "Absolute weight can only be between 0 and 256 inclusive.\n";
-      server.weight = static_cast<unsigned>(weight);
+      if (!keeps_weights) server.weight = static_cast<unsigned>(weight);
       return "";
     }
     if (what != "state") return "Unknown command, but maybe one of ...\n";

@@ -13,6 +13,7 @@
 #include "support/hex.h"
 #include "wire/messages.h"
 #include "wire/packet.h"
+#include "wire/stream.h"
 
 namespace shoal::test {
 
@@ -202,11 +203,11 @@ struct StateEntry {
 
 /// A push/pull as it stands on a plain stream.
 inline Memory push_pull(const std::vector<StateEntry>& entries, bool join = true, Bytes user_state = {}) {
-  Memory out = encoded(
-      wire::PushPullHeader{join, static_cast<std::uint32_t>(entries.size()), static_cast<std::uint32_t>(user_state.size())});
+  Memory out = encoded(wire::PushPullHeader{join, static_cast<std::uint32_t>(entries.size()),
+                                            static_cast<std::uint32_t>(user_state.size())});
   for (const StateEntry& entry : entries) {
-    Memory node = encoded(wire::NodeState{entry.name, entry.at.addr.raw(), entry.at.port, {}, entry.incarnation,
-                                          entry.state, Bytes(kVersionBytes)});
+    Memory node = encoded(wire::NodeState{
+        entry.name, entry.at.addr.raw(), entry.at.port, {}, entry.incarnation, entry.state, Bytes(kVersionBytes)});
     if (entry.vsn.size() != 6 || entry.vsn != Memory(kVersionBytes, kVersionBytes + 6)) {
       node.resize(node.size() - 7);  // Vsn is the last field.
       node.push_back(static_cast<std::uint8_t>(0xa0 + entry.vsn.size()));

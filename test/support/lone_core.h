@@ -2,6 +2,7 @@
 // above. What the core says is kept as lines of text (see gossip_trace.h).
 #pragma once
 
+#include <algorithm>
 #include <map>
 
 #include "support/gossip_trace.h"
@@ -49,7 +50,7 @@ class LoneCore final : public swim::Upper {
   void run_for(Duration d) {
     const Instant end = now + d;
     while (core.next_deadline() <= end) {
-      now = core.next_deadline();
+      now = std::max(now, core.next_deadline());
       core.on_deadline(now, out_);
       drain();
       SHOAL_ASSERT(core.next_deadline() > now);
@@ -67,7 +68,7 @@ class LoneCore final : public swim::Upper {
       }
       looked_at_ = sent.size();
       SHOAL_ASSERT(core.next_deadline() <= end);
-      run_for(core.next_deadline() - now);
+      run_for(std::max(Duration{}, core.next_deadline() - now));
     }
   }
   /// Pings "me" from 10.0.0.99 and gives what rides on the answer: what waits to be told to others.

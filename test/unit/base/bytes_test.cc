@@ -78,6 +78,11 @@ TEST_CASE("what does not fit leaves the written bytes alone, and nothing is writ
   CHECK(out.free_space().empty());
   const std::uint8_t expected[] = {1, 2, 9, 9};
   CHECK(same_bytes(memory, expected));
+  ByteWriter text(memory);
+  text.put("12345");
+  CHECK_FALSE(text.ok());
+  CHECK(text.size() == 0);
+  CHECK(same_bytes(memory, expected));
 }
 
 TEST_CASE("what was written in place is taken over by advance, and no more than there is room for") {

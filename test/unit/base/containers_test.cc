@@ -105,6 +105,10 @@ TEST_CASE("a ring gives back in the order of the pushes, over and over its edge"
 
 /// A table of names beside which the index is kept, with slots reused at once, as its owners do.
 class Names {
+  [[nodiscard]] auto name_of() const {
+    return [this](std::uint32_t slot) { return std::string_view(names_[slot]); };
+  }
+
  public:
   Names(std::size_t capacity, std::uint64_t seed) : names_(capacity), index_(capacity, seed) {}
   void insert(const std::string& name, std::uint32_t slot) {
@@ -121,9 +125,6 @@ class Names {
   [[nodiscard]] std::size_t size() const { return index_.size(); }
 
  private:
-  [[nodiscard]] auto name_of() const {
-    return [this](std::uint32_t slot) { return std::string_view(names_[slot]); };
-  }
   std::vector<std::string> names_;
   NameIndex index_;
 };

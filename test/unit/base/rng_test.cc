@@ -11,8 +11,10 @@ namespace {
 
 TEST_CASE("the first numbers of two seeds are what they have always been, on every compiler") {
   Rng zero(0), other(20260101);
-  const std::uint64_t of_zero[] = {0x99ec5f36cb75f2b4ULL, 0xbf6e1f784956452aULL, 0x1a5f849d4933e6e0ULL, 0x6aa594f1262d2d2cULL, 0xbba5ad4a1f842e59ULL};
-  const std::uint64_t of_other[] = {0x57e28e0407eb6adeULL, 0xae12aadc7d2056a3ULL, 0x007b518906d1df4fULL, 0x98342917c27b3aebULL, 0xf45e8be7ae5ccf84ULL};
+  const std::uint64_t of_zero[] = {0x99ec5f36cb75f2b4ULL, 0xbf6e1f784956452aULL, 0x1a5f849d4933e6e0ULL,
+                                   0x6aa594f1262d2d2cULL, 0xbba5ad4a1f842e59ULL};
+  const std::uint64_t of_other[] = {0x57e28e0407eb6adeULL, 0xae12aadc7d2056a3ULL, 0x007b518906d1df4fULL,
+                                    0x98342917c27b3aebULL, 0xf45e8be7ae5ccf84ULL};
   for (const std::uint64_t expected : of_zero) CHECK(zero.next() == expected);
   for (const std::uint64_t expected : of_other) CHECK(other.next() == expected);
 }

@@ -86,9 +86,10 @@ TEST_CASE("compatible are those that speak memberlist 2 and serf 2 to 5") {
     Versions versions;
     bool ok;
   } const rows[] = {
-      {{1, 5, 2, 2, 5, 5}, true},  {{1, 5, 2, 2, 5, 4}, true},  {{2, 2, 2, 2, 2, 2}, true},  {{0, 5, 2, 2, 5, 5}, false},
-      {{1, 0, 2, 2, 5, 5}, false}, {{5, 1, 2, 2, 5, 5}, false}, {{3, 5, 3, 2, 5, 5}, false}, {{1, 1, 1, 2, 5, 5}, false},
-      {{1, 5, 6, 2, 5, 5}, false}, {{1, 5, 0, 2, 5, 5}, false}, {{1, 5, 2, 2, 5, 1}, false}, {{1, 5, 2, 2, 5, 6}, false},
+      {{1, 5, 2, 2, 5, 5}, true},  {{1, 5, 2, 2, 5, 4}, true},  {{2, 2, 2, 2, 2, 2}, true},
+      {{0, 5, 2, 2, 5, 5}, false}, {{1, 0, 2, 2, 5, 5}, false}, {{5, 1, 2, 2, 5, 5}, false},
+      {{3, 5, 3, 2, 5, 5}, false}, {{1, 1, 1, 2, 5, 5}, false}, {{1, 5, 6, 2, 5, 5}, false},
+      {{1, 5, 0, 2, 5, 5}, false}, {{1, 5, 2, 2, 5, 1}, false}, {{1, 5, 2, 2, 5, 6}, false},
       {{1, 5, 2, 5, 2, 5}, false}, {{0, 0, 0, 0, 0, 0}, false},
   };
   for (const auto& row : rows) {

@@ -208,6 +208,17 @@ TEST_CASE("news of nodes that nobody knows is dropped unless it says that they a
   CHECK(me.news == Lines{"join b"});
 }
 
+TEST_CASE("an accuser who was heard already, the first one included, is no news") {
+  LoneCore me;
+  put_b(me, "alive");
+  me.hear(suspect(5, "b", "x"));
+  me.hear(suspect(5, "b", "y"));
+  me.quiet();
+  me.hear(suspect(5, "b", "x"));
+  me.hear(suspect(5, "b", "y"));
+  CHECK(me.ask() == Lines{});
+}
+
 TEST_CASE("news about one node replaces what was still to be told of it") {
   LoneCore me;
   me.know("c", 3);
@@ -351,7 +362,8 @@ TEST_CASE("a full table never gives up our own record, even after we have left")
   CHECK(me.state("c") == "unknown");
 }
 
-TEST_CASE("an allow list keeps out senders, addresses and moves from outside, and asks nothing of suspects and deaths") {
+TEST_CASE(
+    "an allow list keeps out senders, addresses and moves from outside, and asks nothing of suspects and deaths") {
   Options options = LoneCore::options();
   options.allow.push_back(*Cidr::parse("10.0.0.0/28"));
   LoneCore me(options);
@@ -404,6 +416,12 @@ TEST_CASE("an alive of a higher incarnation ends the suspicion, and its timer wi
   CHECK(me.state("b") == "suspect");
   me.run_for(20min);
   CHECK(me.state("b") == "dead");
+  LoneCore other(options);
+  other.know("b", 2);
+  other.hear(suspect(1, "b", "x"));
+  other.hear(alive({2, "b", peer(2)}));
+  other.run_for(3h);
+  for (const test::SentPacket& packet : other.sent) CHECK(only(packet.parts, "dead").empty());
 }
 
 TEST_CASE("confirmations bring a death nearer: 24 s, then 11.381 s, then 4 s after the first accusation") {

@@ -1,0 +1,198 @@
+// One serf::Node, "me" at 10.0.0.1:7946, alone in the hands of a test: the test is the network, the clock and the
+// shell.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "serf/node.h"
+#include "support/gossip_trace.h"
+
+namespace shoal::test {
+
+/// A query message by hand, for what the program itself would never send.
+struct QueryText {
+  std::uint64_t ltime = 1;
+  std::uint32_t id = 1;
+  Endpoint reply_to = peer(9);
+  std::string source = "asker";
+  Memory filters = {};
+  std::uint32_t flags = 0;
+  Duration timeout = 5s;
+  std::string name = "solicit";
+  std::string payload = {};
+};
+inline Memory query(const QueryText& q) {
+  wire::Query message;
+  message.ltime = q.ltime;
+  message.id = q.id;
+  message.addr = q.reply_to.addr.raw();
+  message.port = q.reply_to.port;
+  message.source_node = q.source;
+  message.filters = q.filters;
+  message.flags = q.flags;
+  message.timeout_ns = q.timeout.count();
+  message.name = q.name;
+  message.payload = as_bytes(q.payload);
+  return encoded(message);
+}
+
+using Tags = std::vector<std::pair<std::string, std::string>>;
+
+class LoneNode {
+ public:
+  struct Sent {
+    Instant at;
+    Endpoint to;
+    Memory bytes;
+    Lines parts;
+  };
+
+  static serf::NodeOptions options() {
+    serf::NodeOptions out;
+    out.swim.name = swim::NodeName("me");
+    out.swim.advertise = peer(1);
+    out.swim.members_max = 64;
+    out.swim.compress = false;
+    return out;
+  }
+
+  explicit LoneNode(const Tags& tags = {}, const serf::NodeOptions& options = LoneNode::options())
+      : node(options, Rng(1), now), out_(options.swim.members_max) {
+    const Memory meta = encode_tags(tags);
+    command([&] { node.start(now, meta, out_); });
+    quiet();
+  }
+
+  static Memory encode_tags(const Tags& tags) {
+    Memory memory(512);
+    ByteWriter writer(memory);
+    wire::encode_tags_header(writer, static_cast<std::uint32_t>(tags.size()));
+    for (const auto& [key, value] : tags) wire::encode_tag(writer, key, value);
+    SHOAL_ASSERT(writer.ok());
+    memory.resize(writer.size());
+    return memory;
+  }
+
+  /// Any call into the node; what it gives is kept.
+  template <typename F>
+  void command(F&& f) {
+    f();
+    drain();
+  }
+  serf::Outbox& out() { return out_; }
+
+  void hear(Bytes datagram, const Endpoint& from = peer(99)) {
+    command([&] { node.on_packet(now, from, datagram, out_); });
+  }
+  void run_for(Duration d) {
+    const Instant end = now + d;
+    while (node.next_deadline() <= end) {
+      now = std::max(now, node.next_deadline());
+      command([&] { node.on_deadline(now, out_); });
+      SHOAL_ASSERT(node.next_deadline() > now);
+    }
+    now = end;
+  }
+  /// A push/pull comes in; the answer's bytes.
+  Memory exchange(Bytes bytes) {
+    swim::StreamId id = 0;
+    bool taken = false;
+    command([&] { taken = node.on_stream_accepted(now, peer(99, 40000), id, out_); });
+    SHOAL_ASSERT(taken);
+    streams[id].clear();
+    command([&] { node.on_stream_bytes(now, id, bytes, out_); });
+    command([&] { node.on_stream_closed(now, id, out_); });
+    return streams[id];
+  }
+  /// Pings us from elsewhere and gives what rides on the answer.
+  Lines ask() {
+    const std::size_t before = sent.size();
+    hear(encoded(wire::Ping{77, "me"}), peer(98));
+    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0] == "ack 77");
+    return {sent.back().parts.begin() + 1, sent.back().parts.end()};
+  }
+  /// The serf messages that wait to be told, as hex.
+  Lines told() {
+    Lines out;
+    for (const std::string& line : only(ask(), "user ")) out.push_back(line.substr(5));
+    return out;
+  }
+  void quiet() {
+    while (!ask().empty()) {
+    }
+    forget();
+  }
+  void forget() {
+    sent.clear();
+    events.clear();
+    queries.clear();
+    responses.clear();
+    joins.clear();
+  }
+  void know(std::string_view name, std::uint8_t host, std::uint32_t incarnation = 1) {
+    hear(alive({incarnation, std::string(name), peer(host)}));
+    quiet();
+  }
+  [[nodiscard]] std::string status(std::string_view name) const {
+    const serf::Member* member = node.members().get(name);
+    return member == nullptr ? "unknown" : std::string(serf::to_text(member->status));
+  }
+  [[nodiscard]] std::uint64_t status_ltime(std::string_view name) const {
+    return node.members().get(name)->status_ltime;
+  }
+
+  struct Query {
+    serf::QueryRef ref;
+    std::string name, source, payload;
+  };
+  struct Response {
+    serf::QueryToken token;
+    bool ack;
+    std::string from, payload;
+  };
+
+  Instant now{};
+  serf::Node node;
+  std::vector<Sent> sent;
+  Lines events;  // "join b", "leave b", ...
+  std::vector<Query> queries;
+  std::vector<Response> responses;
+  Lines joins;
+  std::map<swim::StreamId, Memory> streams;
+  std::map<swim::StreamId, Endpoint> connects;
+  bool left = false;
+
+ private:
+  void drain() {
+    for (const swim::Packet& packet : out_.net.packets()) {
+      const Bytes bytes = out_.net.view(packet);
+      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes).parts});
+    }
+    for (const swim::StreamEffect& effect : out_.net.streams()) {
+      if (effect.kind == swim::StreamEffect::Kind::kConnect) connects[effect.stream] = effect.to;
+      Memory& written = streams[effect.stream];
+      written.insert(written.end(), effect.bytes.begin(), effect.bytes.end());
+    }
+    for (const serf::MemberEvent& e : out_.members) {
+      events.push_back(std::string(serf::to_text(e.kind)) + " " + std::string(e.name.view()));
+    }
+    for (const serf::QueryEvent& q : out_.queries) {
+      queries.push_back(
+          {q.ref, std::string(q.name.view()), std::string(q.source.view()), std::string(as_text(q.payload.view()))});
+    }
+    for (const serf::ResponseEvent& r : out_.responses) {
+      responses.push_back({r.token, r.ack, std::string(r.from.view()), std::string(as_text(r.payload.view()))});
+    }
+    for (const serf::JoinEvent& j : out_.joins) {
+      joins.push_back(std::string(to_text(j.to).view()) + (j.ok ? " ok" : " failed"));
+    }
+    left = left || out_.left;
+    out_.clear();
+  }
+
+  serf::Outbox out_;
+};
+
+}  // namespace shoal::test
