@@ -33,7 +33,8 @@ need_build() {
   local dir=$1 log
   shift
   log=$(mktemp)
-  if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"; else meson setup --wrap-mode=nodownload "$dir" "$root" "$@"; fi \
+  if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"
+         else meson setup --wrap-mode=nodownload "$dir" "$root" "$@"; fi \
          && ninja -C "$dir"; } >"$log" 2>&1; then
     tail -n 60 "$log" >&2
     rm -f "$log"

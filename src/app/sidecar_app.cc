@@ -17,6 +17,7 @@
 namespace shoal::app {
 namespace {
 
+constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 constexpr Duration kLeaveMost = 2s;
 /// From the join until every task has had time to answer a solicit, its repetitions included.
 constexpr Duration kSettleAfterJoin = 4s;
@@ -94,8 +95,7 @@ class SidecarApp final : private GossipHandler {
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        signals_(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2},
-                 [this](int signal, int) { on_signal(signal); }),
+        signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
         core_out_(1, haproxy::SessionOptions{}),
         main_stream_(*this, haproxy::Stream::kMain),
@@ -122,6 +122,7 @@ class SidecarApp final : private GossipHandler {
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
+    reactor::ignore_signals(kSignals);
     return exit_code_;
   }
 

@@ -23,6 +23,7 @@ namespace shoal::app {
 namespace {
 
 constexpr int kListenBacklog = 1024;
+constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
 
 task::Supervisor::Options supervisor_options(const config::Config& config) {
   task::Supervisor::Options options;
@@ -65,8 +66,7 @@ class TaskApp final : private GossipHandler {
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
-        signals_(loop_, {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH},
-                 [this](int signal, int) { on_signal(signal); }),
+        signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
         supervisor_(supervisor_options(config), loop_.now()),
         ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
@@ -91,6 +91,7 @@ class TaskApp final : private GossipHandler {
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
+    reactor::ignore_signals(kSignals);
     gossip_.log_refused();
     log_.info("stopped", {{"exit_code", exit_code_}});
     return exit_code_;

@@ -12,6 +12,10 @@ namespace shoal::reactor {
 
 void ignore_sigpipe() { ::signal(SIGPIPE, SIG_IGN); }
 
+void ignore_signals(std::initializer_list<int> signals) {
+  for (const int signal : signals) ::signal(signal, SIG_IGN);
+}
+
 Signals::Signals(Loop& loop, std::initializer_list<int> signals, Handler handler)
     : handler_(std::move(handler)),
       watch_(

@@ -13,6 +13,9 @@ namespace shoal::reactor {
 /// To be called first in main: a peer that closes is an error code of write, not the end of the process.
 void ignore_sigpipe();
 
+/// For the way out: what comes after the last decision must not end the process with a status of its own.
+void ignore_signals(std::initializer_list<int> signals);
+
 class Signals {
  public:
   /// Where the signal came from, for the log: 0 = the kernel, or a process outside our namespace.

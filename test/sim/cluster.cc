@@ -253,11 +253,9 @@ void Cluster::deliver(Event& event) {
         core.on_stream_bytes(now_, event.stream, event.bytes, out);
       });
     case Kind::kRejoin:
-      return call(node,
-                  [&](serf::Node& core, serf::Outbox& out) { core.join(now_, endpoint(to.seed_node), out); });
+      return call(node, [&](serf::Node& core, serf::Outbox& out) { core.join(now_, endpoint(to.seed_node), out); });
     case Kind::kPushPull:
-      return call(node,
-                  [&](serf::Node& core, serf::Outbox& out) { core.push_pull(now_, endpoint(event.from), out); });
+      return call(node, [&](serf::Node& core, serf::Outbox& out) { core.push_pull(now_, endpoint(event.from), out); });
     case Kind::kClosed:
       to.streams.erase(event.stream);
       return call(node, [&](serf::Node& core, serf::Outbox& out) { core.on_stream_closed(now_, event.stream, out); });
