@@ -72,6 +72,20 @@ std::size_t members_max(const config::Config& config) { return config.gossip.mem
 
 }  // namespace
 
+Tags tags_of(const config::Config& config, std::string_view role, std::string_view state) {
+  Tags tags = {{"role", std::string(role)},
+               {"state", std::string(state)},
+               {std::string(kShoalTag), std::string(kShoalTagValue)}};
+  for (const config::Tag& tag : config.node.tags) tags.emplace_back(tag.name, tag.value);
+  return tags;
+}
+
+Result<void> check_tags(const Tags& tags) {
+  std::array<std::uint8_t, swim::kMetaBytesMax> memory;
+  if (!encode_meta(tags, memory).empty()) return {};
+  return Error{0, "node.tags: all tags together, shoal's own included, have to fit into 512 bytes; shorten them"};
+}
+
 GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Log& log, GossipHandler& handler)
     : loop_(loop),
       config_(config),
@@ -233,7 +247,8 @@ void GossipDriver::start(const Tags& tags) {
 void GossipDriver::set_tags(const Tags& tags) {
   std::array<std::uint8_t, swim::kMetaBytesMax> memory;
   const Bytes meta = encode_meta(tags, memory);
-  if (!meta.empty()) drive([&](Instant now) { node_->set_meta(now, meta, outbox_); });
+  SHOAL_ASSERT(!meta.empty());  // check_tags has said so.
+  drive([&](Instant now) { node_->set_meta(now, meta, outbox_); });
 }
 
 template <typename F>

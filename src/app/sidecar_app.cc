@@ -114,11 +114,10 @@ class SidecarApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
+    const auto tags = check_tags(tags_of(config_, "sidecar", "ready"));
+    if (!tags.ok()) return give_up(kExitSettings, tags.error().message);
     const auto bound = gossip_.bind();
-    if (!bound.ok()) {
-      log_.error(bound.error().message);
-      return kExitUnavailable;
-    }
+    if (!bound.ok()) return give_up(kExitUnavailable, bound.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -127,6 +126,11 @@ class SidecarApp final : private GossipHandler {
   }
 
  private:
+  int give_up(int code, const std::string& why) {
+    log_.error(why);
+    return code;
+  }
+
   /// One of the two connections to HAProxy's socket. Connecting succeeds or fails at once; the core hears of it in the
   /// next turn, since it must not be called while its effects are carried out.
   class RuntimeStream final : public reactor::UnixStreamHandler {
@@ -183,11 +187,9 @@ class SidecarApp final : private GossipHandler {
     registrar_ = std::make_unique<announce::Registrar>(options, rng_.fork(), loop_.now());
     registrar_out_ =
         std::make_unique<announce::RegistrarOutbox>(options.queries_max, options.held_max, options.solicits_max);
-    Tags tags = {{"role", "sidecar"}, {"state", "ready"}, {std::string(kShoalTag), std::string(kShoalTagValue)}};
-    for (const config::Tag& tag : config_.node.tags) tags.emplace_back(tag.name, tag.value);
     core_ = std::make_unique<sidecar::Core>(core_options(config_, gossip_.advertise()), rng_.fork(), loop_.now());
     log_.info("sidecar started", {{"node", config_.node.name}, {"socket", config_.haproxy.socket}});
-    gossip_.start(tags);
+    gossip_.start(tags_of(config_, "sidecar", "ready"));
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
   }

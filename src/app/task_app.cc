@@ -81,13 +81,15 @@ class TaskApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
+    const auto tags = check_tags(tags_of(config_, "task", "starting"));
+    if (!tags.ok()) return give_up(kExitSettings, tags.error().message);
     auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
-    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
+    if (!listener.ok()) return give_up(kExitUnavailable, "task.listen: " + listener.error().message);
     listener_ = std::move(listener.value());
     const auto bound = gossip_.bind();
-    if (!bound.ok()) return unavailable(bound.error().message);
+    if (!bound.ok()) return give_up(kExitUnavailable, bound.error().message);
     const auto notify = notify_.open();
-    if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
+    if (!notify.ok()) return give_up(kExitUnavailable, "cannot open a notify socket: " + notify.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -98,19 +100,13 @@ class TaskApp final : private GossipHandler {
   }
 
  private:
-  int unavailable(const std::string& why) {
+  int give_up(int code, const std::string& why) {
     log_.error(why);
-    return kExitUnavailable;
+    return code;
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
     return config_.task.advertise_port.value_or(listener_.bound.port);
-  }
-
-  [[nodiscard]] Tags tags(std::string_view state) const {
-    Tags all = {{"role", "task"}, {"state", std::string(state)}, {std::string(kShoalTag), std::string(kShoalTagValue)}};
-    for (const config::Tag& tag : config_.node.tags) all.emplace_back(tag.name, tag.value);
-    return all;
   }
 
   void start() {
@@ -119,7 +115,7 @@ class TaskApp final : private GossipHandler {
                                {"listen", to_text(listener_.bound)},
                                {"port", service_port()},
                                {"pool", config_.task.backend}});
-    gossip_.start(tags("starting"));
+    gossip_.start(tags_of(config_, "task", "starting"));
     drive_supervisor([this](Instant now) { supervisor_.start(now, supervisor_out_); });
   }
 
@@ -225,7 +221,7 @@ class TaskApp final : private GossipHandler {
   }
 
   void announce_ready() {
-    gossip_.set_tags(tags("ready"));
+    gossip_.set_tags(tags_of(config_, "task", "ready"));
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));

@@ -25,7 +25,7 @@ struct RegistryOptions {
   std::uint32_t tombstones_max = 10000;  // Full: the oldest goes.
   Duration tombstone_life = 24h;
   announce::PoolName default_pool{"shoal"};
-  FixedString<16> server_prefix{"shoal-"};
+  FixedString<32> server_prefix{"shoal-"};
 };
 
 /// How far the service's place has been shown to answer.

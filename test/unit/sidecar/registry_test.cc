@@ -49,6 +49,13 @@ TEST_CASE("A server's name: node and start in base 36, at most 64 characters of 
   }
   CHECK(!(registry.server_name("a b", 7, 80) == registry.server_name("a/b", 7, 80)));
   CHECK(registry.server_name(std::string(255, 'x'), ~std::uint64_t{0}, 80).view().size() <= 64);
+  RegistryOptions longest;  // The longest prefix that the settings allow.
+  longest.members_max = 2;
+  longest.server_prefix = FixedString<32>(std::string(32, 'p'));
+  const Registry prefixed(longest);
+  const auto name = prefixed.server_name(std::string(255, 'x'), ~std::uint64_t{0}, 80);
+  CHECK(name.view().size() <= 64);
+  CHECK(name.view().substr(0, 32) == std::string(32, 'p'));
 }
 
 TEST_CASE("Within a start the highest seq wins, and a depart is final") {
