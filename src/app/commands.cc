@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/gossip_driver.h"
 #include "app/sidecar_app.h"
 #include "app/task_app.h"
 #include "config/cli.h"
@@ -131,7 +132,16 @@ config::Loaded load_settings(const Command& command, std::span<const std::string
   sources.role_needed = command.kind == Command::Kind::kRun;
   sources.hostname = own_hostname();
   sources.random_hex = random_hex();
-  return config::load(sources);
+  config::Loaded loaded = config::load(sources);
+  if (loaded.errors.empty()) {
+    // Only here are both the wire's form and the operator's place of the value known.
+    for (const config::Given& given : loaded.values) {
+      if (given.setting->key != "node.tags") continue;
+      const auto fit = check_tags(tags_of(loaded.config, "sidecar", "starting"));
+      if (!fit.ok()) loaded.errors.push_back(config::problem_with(given, fit.error().message));
+    }
+  }
+  return loaded;
 }
 
 int fail_with(const config::Loaded& loaded) {

@@ -83,7 +83,7 @@ Tags tags_of(const config::Config& config, std::string_view role, std::string_vi
 Result<void> check_tags(const Tags& tags) {
   std::array<std::uint8_t, swim::kMetaBytesMax> memory;
   if (!encode_meta(tags, memory).empty()) return {};
-  return Error{0, "node.tags: all tags together, shoal's own included, have to fit into 512 bytes; shorten them"};
+  return Error{0, "all tags together, shoal's own included, have to fit into 512 bytes; shorten them"};
 }
 
 GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Log& log, GossipHandler& handler)

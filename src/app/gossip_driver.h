@@ -62,7 +62,7 @@ inline constexpr std::string_view kShoalTagValue = "1";
 
 /// The own tags and the operator's, of a node in this state.
 [[nodiscard]] Tags tags_of(const config::Config& config, std::string_view role, std::string_view state);
-/// Nothing, or why these settings cannot be used: the tags have to fit into a member's 512 bytes.
+/// The tags have to fit into a member's 512 bytes.
 [[nodiscard]] Result<void> check_tags(const Tags& tags);
 
 class GossipDriver final : private reactor::StreamHandler {

@@ -114,10 +114,8 @@ class SidecarApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
-    const auto tags = check_tags(tags_of(config_, "sidecar", "ready"));
-    if (!tags.ok()) return give_up(kExitSettings, tags.error().message);
     const auto bound = gossip_.bind();
-    if (!bound.ok()) return give_up(kExitUnavailable, bound.error().message);
+    if (!bound.ok()) return unavailable(bound.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -126,9 +124,9 @@ class SidecarApp final : private GossipHandler {
   }
 
  private:
-  int give_up(int code, const std::string& why) {
+  int unavailable(const std::string& why) {
     log_.error(why);
-    return code;
+    return kExitUnavailable;
   }
 
   /// One of the two connections to HAProxy's socket. Connecting succeeds or fails at once; the core hears of it in the

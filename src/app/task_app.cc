@@ -81,15 +81,13 @@ class TaskApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
-    const auto tags = check_tags(tags_of(config_, "task", "starting"));
-    if (!tags.ok()) return give_up(kExitSettings, tags.error().message);
     auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
-    if (!listener.ok()) return give_up(kExitUnavailable, "task.listen: " + listener.error().message);
+    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
     listener_ = std::move(listener.value());
     const auto bound = gossip_.bind();
-    if (!bound.ok()) return give_up(kExitUnavailable, bound.error().message);
+    if (!bound.ok()) return unavailable(bound.error().message);
     const auto notify = notify_.open();
-    if (!notify.ok()) return give_up(kExitUnavailable, "cannot open a notify socket: " + notify.error().message);
+    if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -100,9 +98,9 @@ class TaskApp final : private GossipHandler {
   }
 
  private:
-  int give_up(int code, const std::string& why) {
+  int unavailable(const std::string& why) {
     log_.error(why);
-    return code;
+    return kExitUnavailable;
   }
 
   [[nodiscard]] std::uint16_t service_port() const {

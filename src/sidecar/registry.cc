@@ -37,7 +37,7 @@ Registry::Registry(const RegistryOptions& options)
       by_server_(options.members_max),
       tombstones_(options.tombstones_max) {
   SHOAL_ASSERT(options.members_max > 0 && options.tombstones_max > 0);
-  SHOAL_ASSERT(haproxy::is_name(options.server_prefix, 16));
+  SHOAL_ASSERT(haproxy::is_name(options.server_prefix, decltype(options.server_prefix)::capacity()));
 }
 
 std::uint32_t Registry::find(std::string_view node) const {

@@ -46,7 +46,8 @@ def test_a_bad_setting_ends_with_78_and_names_setting_value_and_fix(scene):
     one("pool", 'role = "task"\n[task]\nbackend = "web;x"\n[worker]\ncommand = ["true"]\n', "task.backend")
     one("nothing", 'role = "task"\n', "worker.command")
     one("norole", '[node]\nname = "x"\n', "role")
-    one("tags", f'role = "sidecar"\n[node]\ntags = {{ zone = "{"x" * 600}" }}\n', "node.tags", "512")
+    one("tags", f'role = "sidecar"\n[node]\ntags = {{ a = "{"x" * 240}", b = "{"y" * 240}" }}\n',
+        "tags.toml:3: node.tags", "512")
     one("nul", 'role = "sidecar"\n  [\0', "nul.toml")
     expect(scene, "missing", [SHOAL, "-c", scene.path("not-there.toml")], 78, "not-there.toml")
 
