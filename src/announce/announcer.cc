@@ -112,7 +112,8 @@ void Announcer::on_sidecar(Instant now, std::string_view name, const Endpoint& g
     lost_one_ = lost_one_ || (sidecar->had_us && !sidecar->drained);
     sidecars_.swap_erase(static_cast<std::size_t>(sidecar - sidecars_.begin()));
   } else if (is_here(status) && (!was_here || moved)) {
-    sidecar->had_us = false;  // Another life of it: what it knew is gone.
+    // Another life of it, or none: after a false alarm its HAProxy still has us. Until it says `drained`, it counts.
+    if (moved) sidecar->had_us = false;
     sidecar->starts_with_tcp = false;
     begin(now, *sidecar, out);
   } else if (!is_here(status) && was_here) {

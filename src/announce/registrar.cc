@@ -193,8 +193,19 @@ void Registrar::judge_announcement(Instant now, std::uint64_t ref, std::uint32_t
     case Freshness::kRepeat:
       ++counters_.announces_repeated;
       if (member.has_claim) want_solicit(slot, true);
+      // No word of what became of it: it may have been lost on the way. Saying it again changes nothing otherwise.
+      if (!member.has_claim && member.confirmed && !member.standing_valid) forward(slot, out);
       return wait_or_answer(now, Kind::kAnnounce, ref, slot, out);
-    case Freshness::kStale: ++counters_.stale; return answer_as_it_stands(Kind::kAnnounce, ref, member, out);
+    case Freshness::kStale:
+      ++counters_.stale;
+      if (said->generation.start_id == member.said.generation.start_id) {
+        return answer_as_it_stands(Kind::kAnnounce, ref, member, out);
+      }
+      // What stands is another start's. Which of the two lives, the member's own address tells.
+      member.confirmed = false;
+      want_solicit(slot, false);
+      return refuse(Kind::kAnnounce, ref, Reason::kRetry, "a later start of this node is known; it is being asked",
+                    out);
   }
 }
 
@@ -218,7 +229,10 @@ void Registrar::judge_departure(Instant now, std::uint64_t ref, std::uint32_t sl
       member.standing_valid = false;
       out.add(ForwardDeparture{member.name, *said});
       return wait_or_answer(now, Kind::kDepart, ref, slot, out);
-    case Freshness::kRepeat: ++counters_.departs_repeated; return wait_or_answer(now, Kind::kDepart, ref, slot, out);
+    case Freshness::kRepeat:
+      ++counters_.departs_repeated;
+      if (!member.standing_valid) out.add(ForwardDeparture{member.name, *said});
+      return wait_or_answer(now, Kind::kDepart, ref, slot, out);
     case Freshness::kStale: ++counters_.stale; return answer_as_it_stands(Kind::kDepart, ref, member, out);
   }
 }
@@ -228,7 +242,8 @@ Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Anno
   const Generation& known = member.said.generation;
   const Generation& now_said = said.generation;
   if (now_said.start_id != known.start_id) {
-    return now_said.start_id > known.start_id || member.ended ? Freshness::kNews : Freshness::kStale;
+    return now_said.start_id > known.start_id || member.ended || member.has_claim ? Freshness::kNews
+                                                                                  : Freshness::kStale;
   }
   if (now_said.start_id == 0) {  // No order: the last word wins.
     const bool is_repeat = !member.departed && !member.ended && same_content(said, member.said);
@@ -244,7 +259,8 @@ Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Depa
   const Generation& known = member.said.generation;
   const Generation& now_said = said.generation;
   if (now_said.start_id != known.start_id) {
-    return now_said.start_id > known.start_id || member.ended ? Freshness::kNews : Freshness::kStale;
+    return now_said.start_id > known.start_id || member.ended || member.has_claim ? Freshness::kNews
+                                                                                  : Freshness::kStale;
   }
   if (member.departed) return Freshness::kRepeat;
   if (now_said.start_id == 0) return Freshness::kNews;

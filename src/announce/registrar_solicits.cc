@@ -146,6 +146,10 @@ void Registrar::on_solicit_answer(Instant now, std::uint64_t token, std::string_
 /// The member has answered at its own address, so whatever it says or has said is confirmed.
 void Registrar::take_solicited(Instant now, std::uint32_t slot, const Announcement& said, RegistrarOutbox& out) {
   MemberRecord& member = members_[slot];
+  // With our nonce, from its own address: the start that it names is the one that lives.
+  const bool is_other_start = said.nonce != 0 && said.port != 0 && member.has_statement &&
+                              said.generation.start_id != member.said.generation.start_id;
+  if (is_other_start) member.ended = true;
   // Port 0: it has nothing to announce yet. That says nothing about an announcement that came meanwhile.
   const bool is_news = said.port != 0 && freshness(member, said) == Freshness::kNews;
   if (is_news) take(now, slot, said, out);

@@ -146,8 +146,14 @@ class SidecarApp final : private GossipHandler {
         app_.loop_.post([this] { tell_outcome(); });
       }
       const Bytes bytes = out.to_write(which_);
-      // A HAProxy that far behind is as good as gone: the command's deadline will say so.
-      if (!bytes.empty() && stream_.is_open()) static_cast<void>(stream_.write(bytes));
+      // A HAProxy that far behind is as good as gone; and with a part of the commands missing, its answers would be
+      // taken for the answers to others.
+      if (!bytes.empty() && stream_.is_open() && !stream_.write(bytes)) {
+        stream_.close();
+        app_.loop_.post([this] {
+          app_.drive_core([this](Instant now) { app_.core_->on_closed(now, 0, which_, app_.core_out_); });
+        });
+      }
     }
 
    private:
@@ -328,6 +334,12 @@ class SidecarApp final : private GossipHandler {
         tell_standing(node.view());
       }
     }
+    if (std::exchange(all_changed_, false)) {
+      for (std::uint32_t i = 0; i < core_->registry().size(); ++i) {
+        const sidecar::Fact& fact = core_->registry()[i];
+        if (fact.used) tell_standing(fact.node.view());
+      }
+    }
   }
 
   void tell_standing(std::string_view node) {
@@ -344,8 +356,8 @@ class SidecarApp final : private GossipHandler {
     main_stream_.carry_out(core_out_.session(0));
     probe_stream_.carry_out(core_out_.session(0));
     for (const sidecar::Verify& verify : core_out_.verifies) {
-      // As many slots as the core has probes open at most.
-      SHOAL_ASSERT(probes_.start(verify.id, verify.place, loop_.now() + verify.deadline));
+      // One that finds no free slot (after a freeze both deadlines can be over) counts as timed out by the core's own.
+      static_cast<void>(probes_.start(verify.id, verify.place, loop_.now() + verify.deadline));
     }
     for (const sidecar::Event& event : core_out_.events) note(event);
     core_out_.clear();
@@ -379,7 +391,11 @@ class SidecarApp final : private GossipHandler {
     };
     switch (e.kind) {
       case sidecar::EventKind::kStandingChanged:
-        if (!changed_.full()) changed_.push(e.node);  // Else the query's own deadline answers `pending`.
+        if (changed_.full()) {
+          all_changed_ = true;
+        } else {
+          changed_.push(e.node);
+        }
         return;
       case sidecar::EventKind::kServerAdded: return server_line("server added");
       case sidecar::EventKind::kServerInRotation: return server_line("server in rotation");
@@ -430,6 +446,7 @@ class SidecarApp final : private GossipHandler {
   reactor::Timer ready_timer_;
   reactor::Timer stop_timer_;
   Ring<std::uint64_t> refusals_told_{256};
+  bool all_changed_ = false;  // More standings than `changed_` holds.
   bool haproxy_away_told_ = false;
   bool met_somebody_ = false;
   bool ready_armed_ = false;

@@ -78,7 +78,11 @@ std::string set_read(const Setting&, const Words& words, Config& config) {
 }
 
 template <auto kRead, auto... kPath>
-std::string set_list(const Setting&, const Words& words, Config& config) {
+std::string set_list(const Setting& setting, const Words& words, Config& config) {
+  if (setting.most > 0 && words.size() > static_cast<std::size_t>(setting.most)) {
+    return "has " + std::to_string(words.size()) + " entries; at most " + std::to_string(setting.most) +
+           " are possible";
+  }
   auto& list = at<kPath...>(config);
   list.clear();
   for (const std::string& word : words) {
@@ -185,7 +189,8 @@ constexpr std::array kSettings = {
             &set_read<&read_advertise, &Config::gossip, &Gossip::advertise>},
     Setting{"gossip.join", "--join", Type::kList, Concerns::kBoth, false, "HOST[:PORT]|srv:NAME", "",
             "no seeds: wait to be joined", "[\"haproxy.internal\", \"srv:shoal.internal\"]",
-            "Seeds: members to join the cluster through.", 0, 0, &set_list<&read_seed, &Config::gossip, &Gossip::join>},
+            "Seeds: members to join the cluster through.", 0, 64,
+            &set_list<&read_seed, &Config::gossip, &Gossip::join>},
     Setting{"gossip.profile", "--profile", Type::kChoice, Concerns::kBoth, false, "lan|wan|local", "lan", "", "\"wan\"",
             "Set of timings; the same on all members.", 0, 0, &set_choice<&Config::gossip, &Gossip::profile>},
     Setting{"gossip.members_max", "", Type::kInteger, Concerns::kBoth, false, "NUMBER", "10000", "", "10000",
@@ -195,7 +200,7 @@ constexpr std::array kSettings = {
             "Failed and left members are forgotten after this.", kMinute, 30 * kDay,
             &set_duration<&Config::gossip, &Gossip::reap_after>},
     Setting{"gossip.allow", "--allow", Type::kList, Concerns::kBoth, false, "CIDR", "", "all addresses",
-            "[\"10.0.0.0/8\"]", "Addresses that may be a member.", 0, 0,
+            "[\"10.0.0.0/8\"]", "Addresses that may be a member.", 0, 32,
             &set_list<&read_cidr, &Config::gossip, &Gossip::allow>},
 
     Setting{"gossip.timing.probe_interval", "", Type::kDuration, Concerns::kBoth, false, kTime, "",
@@ -242,7 +247,7 @@ constexpr std::array kSettings = {
             "\"web\"", "The pool for a task that names none.", 0, 0,
             &set_text<&check_pool_name, &Config::haproxy, &Haproxy::backend>},
     Setting{"haproxy.backends", "", Type::kList, Concerns::kSidecar, false, "POOL", "", "every pool that HAProxy has",
-            "[\"shoal\", \"api\"]", "Pools that tasks may join.", 0, 0,
+            "[\"shoal\", \"api\"]", "Pools that tasks may join.", 0, 64,
             &set_list<&read_pool_name, &Config::haproxy, &Haproxy::backends>},
     Setting{"haproxy.server_options", "", Type::kText, Concerns::kSidecar, false, "OPTIONS", kServerOptions, "",
             "\"check inter 2s rise 1 fall 3\"", "Appended to add server; keywords from a list, values checked.", 0, 0,

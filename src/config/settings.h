@@ -45,7 +45,7 @@ struct Setting {
   std::string_view example;    // A valid value in TOML, for messages and the example file.
   std::string_view help;       // One line.
   std::int64_t least = 0;      // For kDuration and kInteger, both ends included.
-  std::int64_t most = 0;
+  std::int64_t most = 0;       // For kList: how many at the most, 0 = any number.
   /// Puts the words into the Config. Gives what is wrong, in words for the operator; empty when all is well. After a
   /// failure the field may hold anything.
   std::string (*apply)(const Setting& setting, const Words& words, Config& config) = nullptr;

@@ -152,7 +152,7 @@ void RuntimeSession::take_reply(Instant now, std::string_view reply, SessionOutb
   if (watch_open_) {
     watch_open_ = false;
     answer_until_ = in_batch_ ? now + options_.command_deadline : kNever;
-    watch_at_ = now + options_.watch_interval;
+    watch_at_ = in_batch_ ? kNever : now + options_.watch_interval;  // A batch has its own two looks.
     return take_info(now, reply, out);
   }
   if (!in_batch_ || lines_answered_ == lines_sent_) {

@@ -13,7 +13,9 @@ void Node::copy_record(Member& member, const swim::Record& record) const {
 void Node::on_member_join(const swim::Record& record) {
   Slot slot = members_.find(record.name.view());
   if (slot == kNoSlot) {
-    slot = members_.insert(record.name.view());
+    NodeName evicted;
+    slot = members_.insert(record.name.view(), evicted);
+    if (!evicted.empty()) emit(MemberEventKind::kReap, evicted.view());
     if (slot == kNoSlot) {
       ++counters_.members_refused;
       return;
@@ -24,6 +26,7 @@ void Node::on_member_join(const swim::Record& record) {
     if (intent.ltime > 0) {
       member.status_ltime = intent.ltime;
       if (intent.leave) member.status = Status::kLeaving;
+      member.gone_since = now_;
     }
   } else {
     members_[slot].status = Status::kAlive;
@@ -81,6 +84,7 @@ bool Node::apply_leave_intent(const wire::LeaveIntent& intent) {
   member.status_ltime = intent.ltime;
   if (member.status == Status::kAlive) {
     member.status = Status::kLeaving;
+    member.gone_since = now_;
     emit(MemberEventKind::kLeaving, intent.node);
   } else if (member.status == Status::kFailed) {
     member.status = Status::kLeft;
@@ -113,6 +117,7 @@ bool Node::apply_join_intent(const wire::JoinIntent& intent) {
   if (member.status == Status::kLeaving && !(intent.node == name() && leave_ != Leave::kNo)) {
     member.status = Status::kAlive;
     member.prune_at = kNever;
+    emit(MemberEventKind::kUpdate, intent.node);  // Whoever took it for leaving has to hear.
   }
   return true;
 }

@@ -13,7 +13,7 @@ std::string_view to_text(Status status) {
   SHOAL_UNREACHABLE();
 }
 
-Slot Members::insert(std::string_view name) {
+Slot Members::insert(std::string_view name, NodeName& evicted) {
   if (table_.full()) {
     Slot victim = kNoSlot;
     for (const Slot slot : table_.slots()) {
@@ -22,6 +22,7 @@ Slot Members::insert(std::string_view name) {
       if (victim == kNoSlot || member.gone_since < table_[victim].gone_since) victim = slot;
     }
     if (victim == kNoSlot) return kNoSlot;
+    evicted = table_[victim].name;
     erase(victim);
   }
   return table_.insert(name);

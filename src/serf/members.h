@@ -26,7 +26,7 @@ struct Member {
   swim::Versions versions{};
   Status status = Status::kNone;
   LamportTime status_ltime = 0;
-  Instant gone_since{};       // When it left or failed.
+  Instant gone_since{};       // When it left, failed, or said that it leaves.
   Instant prune_at = kNever;  // A leave intent with Prune, while it is still leaving.
 };
 
@@ -50,8 +50,9 @@ class Members {
     const Slot slot = find(name);
     return slot == kNoSlot ? nullptr : &table_[slot];
   }
-  /// A full table gives up the member that left or failed longest ago; kNoSlot when there is none.
-  Slot insert(std::string_view name);
+  /// A full table gives up the member that left or failed longest ago, whose name is then in `evicted`; kNoSlot when
+  /// there is none.
+  Slot insert(std::string_view name, NodeName& evicted);
   void erase(Slot slot) { table_.erase(slot); }
   Member& operator[](Slot slot) { return table_[slot]; }
   const Member& operator[](Slot slot) const { return table_[slot]; }

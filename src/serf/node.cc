@@ -170,9 +170,22 @@ void Node::emit(MemberEventKind kind, std::string_view node) {
   event.name = NodeName(node);
 }
 
+void Node::recall(Member& member) {
+  // It said that it leaves, long ago, and swim still has it alive: the word was not its own, or is outlived. Serf
+  // itself would call it leaving for ever when the join intent that contradicts carries the same time.
+  const swim::Timing& timing = options_.swim.timing;
+  if (member.status != Status::kLeaving || member.name == name()) return;
+  if (now_ - member.gone_since <= 2 * (timing.broadcast_timeout + timing.leave_propagate_delay)) return;
+  const swim::Slot slot = swim_.members().find(member.name.view());
+  if (slot == swim::kNoSlot || swim_.members()[slot].state != swim::State::kAlive) return;
+  member.status = Status::kAlive;
+  emit(MemberEventKind::kUpdate, member.name.view());
+}
+
 void Node::reap() {
   for (std::size_t i = 0; i < members_.slots().size();) {
     const Slot slot = members_.slots()[i];
+    recall(members_[slot]);
     const Member& member = members_[slot];
     const bool gone = member.status == Status::kFailed || member.status == Status::kLeft;
     if ((gone && now_ - member.gone_since > options_.reap_after) || member.prune_at <= now_) {

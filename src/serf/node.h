@@ -129,6 +129,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void copy_record(Member& member, const swim::Record& record) const;
   void emit(MemberEventKind kind, std::string_view name);
   void reap();
+  void recall(Member& member);
   void reconnect();
   void prune(Slot slot);
   void advance_leave();

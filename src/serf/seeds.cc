@@ -18,7 +18,11 @@ void Seeds::on_contact(Instant now, bool known) {
 void Seeds::on_deadline(Instant now, Effects& out) {
   if (next_round_ > now) return;
   ++rounds_;
-  for (std::size_t seed = 0; seed < options_.seeds; ++seed) out.push_back({SeedEffect::Kind::kResolve, seed, {}});
+  // From another one each time: where the first ones hold every stream until they time out, the last has its turn too.
+  const std::size_t first = rng_.below(std::uint64_t{options_.seeds});
+  for (std::size_t i = 0; i < options_.seeds; ++i) {
+    out.push_back({SeedEffect::Kind::kResolve, (first + i) % options_.seeds, {}});
+  }
   next_round_ = now + rng_.jittered(contact_ ? options_.keep_interval : pause_);
   if (!contact_) pause_ = std::min(pause_ * 2, options_.retry_most);
 }
@@ -26,9 +30,10 @@ void Seeds::on_deadline(Instant now, Effects& out) {
 void Seeds::on_resolved(Instant, std::size_t seed, std::span<const Endpoint> addresses, const Node& node,
                         Effects& out) {
   SHOAL_ASSERT(seed < options_.seeds);
-  std::size_t taken = 0;
-  for (const Endpoint& address : addresses) {
-    if (++taken > kAddressesMax || out.full()) return;
+  const std::size_t first = rng_.below(std::uint64_t{addresses.size()});
+  for (std::size_t i = 0; i < addresses.size() && i < kAddressesMax; ++i) {
+    const Endpoint& address = addresses[(first + i) % addresses.size()];
+    if (out.full()) return;
     if (same_place(address, node.swim().self().endpoint)) continue;
     bool alive = false;
     for (const Slot slot : node.members().slots()) {

@@ -64,7 +64,7 @@ void Core::on_departure(Instant now, std::string_view node, const announce::Depa
 
 void Core::on_cluster_ready(Instant now, Outbox& out) {
   begin_input(now, out);
-  cluster_ready_ = true;
+  cluster_ready_at_ = std::min(cluster_ready_at_, now);
   for (Proxy& proxy : proxies_) proxy.dirty = true;
   pump(now, out);
 }
@@ -88,8 +88,7 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
   const bool wants_rotation = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
   if (goal.goal == Goal::kUnverified) {
     verifier_.want(now, registry_, index);
-    if (fact.reach == Reach::kFailed) facts_at_ = earlier(facts_at_, fact.reach_retry_at);
-    if (fact.reach == Reach::kUnknown) facts_at_ = earlier(facts_at_, now + 10ms);  // The queue was full.
+    facts_at_ = earlier(facts_at_, verify_again_at(now, fact));
   }
   if (fact.status == MemberStatus::kReaped && fact.is_member) facts_at_ = earlier(facts_at_, now + 1ms);
   if (fact.has_word) registry_.set_servable(index, is_servable(fact));
@@ -108,6 +107,7 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
     Server& server = proxy.table[slot];
     server.fact = index;
     server.stray_since = kNever;
+    server.superseded = false;
     server.retry_at = kNever;  // What has changed deserves a try at once.
     const NextStep next = next_step(goal, fact.place(), server.observed, now);
     proxy.dirty = proxy.dirty || next.step != Step::kNone;
@@ -131,6 +131,12 @@ bool Core::is_in_any_table(const Fact& fact) const {
 }
 
 /// Facts whose wanted state changes by time alone: grace, verify again, reaped members.
+/// When a place that has not answered, or found the queue of tries full, is to be looked at again; never at once.
+Instant Core::verify_again_at(Instant now, const Fact& fact) {
+  if (fact.reach == Reach::kFailed) return std::max(fact.reach_retry_at, now + 10ms);
+  return fact.reach == Reach::kUnknown ? now + 10ms : kNever;
+}
+
 void Core::sweep_facts(Instant now) {
   facts_at_ = kNever;
   for (std::uint32_t i = 0; i < registry_.size(); ++i) {
@@ -149,8 +155,7 @@ void Core::sweep_facts(Instant now) {
     facts_at_ = earlier(facts_at_, goal.changes_at);
     if (goal.goal != Goal::kUnverified) continue;
     verifier_.want(now, registry_, i);
-    if (fact.reach == Reach::kFailed) facts_at_ = earlier(facts_at_, fact.reach_retry_at);
-    if (fact.reach == Reach::kUnknown) facts_at_ = earlier(facts_at_, now + 10ms);
+    facts_at_ = earlier(facts_at_, verify_again_at(now, fact));
   }
   for (Proxy& proxy : proxies_) proxy.dirty = true;
 }

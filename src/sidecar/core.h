@@ -132,6 +132,7 @@ class Core final {
   void take_changed_facts(Instant now);
   void fact_changed(Instant now, std::uint32_t index);
   void sweep_facts(Instant now);
+  [[nodiscard]] static Instant verify_again_at(Instant now, const Fact& fact);
   [[nodiscard]] bool is_servable(const Fact& fact) const;
   [[nodiscard]] bool is_in_any_table(const Fact& fact) const;
   void verify_failed(std::uint32_t index, Outbox& out);
@@ -177,7 +178,7 @@ class Core final {
   Rng rng_;
   Instant now_;
   Instant started_;
-  bool cluster_ready_ = false;
+  Instant cluster_ready_at_ = kNever;
   Registry registry_;
   Verifier verifier_;
   FixedVector<Proxy> proxies_;

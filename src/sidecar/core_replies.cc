@@ -1,5 +1,6 @@
 // What HAProxy says, into the server table.
 #include <algorithm>
+#include <utility>
 
 #include "base/hash.h"
 #include "sidecar/core.h"
@@ -109,12 +110,17 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
   if (!is_claimed(server)) {
     const std::uint32_t fact = registry_.find_server(name->view());
     server.fact = fact != Registry::kNone && registry_[fact].word.pool == pool->view() ? fact : Registry::kNone;
-    if (server.fact != Registry::kNone) server.stray_since = kNever;
-    if (server.fact == Registry::kNone && server.stray_since == kNever) server.stray_since = now;
+    if (server.fact != Registry::kNone) {
+      server.stray_since = kNever;
+      server.superseded = false;
+    } else if (server.stray_since == kNever) {
+      server.stray_since = now;
+    }
   }
   const Observed before = server.observed;
   Observed& seen = server.observed;
   server.seen = true;
+  if (std::exchange(server.in_doubt, false) && is_claimed(server)) standing_changed(server.fact);
   server.id = row.id;
   seen.present = true;
   seen.address = row.address;
@@ -144,6 +150,7 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
 
 void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
   Server& server = proxies_[number].table[index];
+  if (std::exchange(server.in_doubt, false) && is_claimed(server)) standing_changed(server.fact);
   if (server.observed.present) {
     server.observed = Observed{};
     server.in_flight = 0;

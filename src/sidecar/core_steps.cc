@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kDrainPollsMax = 256;     // In one batch; the others have their turn in the next.
 constexpr std::size_t kCommandsOfAStepMax = 4;  // add, enable health, enable server, weight.
+constexpr Duration kSayMost = 10s;              // Solicits, their repetitions included, and the way back.
 constexpr std::size_t kLookCommands = 2;        // show backend, show servers state.
 
 /// 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees between them.
@@ -27,12 +28,17 @@ bool Core::is_claimed(const Server& server) const {
 }
 
 /// From when on a server that no task claims may be touched.
-Instant Core::strays_from() const { return cluster_ready_ ? started_ + options_.adoption_hold : kNever; }
+Instant Core::strays_from() const {
+  if (cluster_ready_at_ == kNever) return kNever;
+  // After a long time alone, too: those who have just been found again have to have their say.
+  return std::max(started_ + options_.adoption_hold, cluster_ready_at_ + kSayMost);
+}
 
 Wanted Core::wanted_of(Instant now, const Server& server) const {
   if (is_claimed(server)) return wanted(registry_[server.fact], options_.policy, now);
   Wanted stray;
-  const Instant from = strays_from();
+  // What its own task has replaced by a new start waits for nobody's word.
+  const Instant from = server.superseded ? server.stray_since : strays_from();
   if (now < from) {
     stray.changes_at = from;
     return stray;
@@ -85,7 +91,11 @@ bool Core::plan_steps(Instant now, std::size_t number) {
     Server& server = proxy.table[i];
     if (!server.used) continue;
     const bool claimed = is_claimed(server);
-    if (!claimed && server.stray_since == kNever) server.stray_since = now;  // Its task has another server by now.
+    if (!claimed && server.fact != Registry::kNone) {  // Its task has another server by now.
+      const Fact& fact = registry_[server.fact];
+      server.superseded = fact.used && fact.has_word && !fact.name_taken;
+      if (server.stray_since == kNever) server.stray_since = now;
+    }
     const Wanted goal = wanted_of(now, server);
     const NextStep next =
         next_step(goal, claimed ? registry_[server.fact].place() : server.observed.address, server.observed, now);
@@ -118,6 +128,7 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
   // The same step again although HAProxy's row has not moved since: something undoes it or does not take it.
   server.retry_at = server.last_step == step ? now + backoff(server, options_.drain_poll_max) : kNever;
   server.last_step = step;
+  server.in_doubt = server.in_doubt || step == Step::kAdd || step == Step::kBringUp || step == Step::kSetWeight;
   haproxy::Command command;
   command.tag = index;
   command.backend = server.pool;

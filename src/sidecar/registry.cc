@@ -125,7 +125,9 @@ bool Registry::is_stale(const Fact& fact, Instant now, const announce::Generatio
     return fact.needs_word && generation.seq == known.seq && !is_fresh;
   }
   // A clock that went back gives a smaller start: the newer one, once the old has left or failed.
-  if (fact.has_word && generation.start_id < known.start_id && fact.is_there() && !fact.needs_word) return true;
+  if (fact.has_word && generation.start_id < known.start_id && fact.is_there() && !fact.needs_word && !is_fresh) {
+    return true;
+  }
   if (generation.start_id == 0) return false;
   const std::uint64_t key = start_key(fact.node, generation.start_id);
   for (std::size_t i = tombstones_.size(); i > 0; --i) {
@@ -160,7 +162,10 @@ WordVerdict Registry::on_departure(Instant now, std::string_view node, const ann
   Fact& fact = facts_[index];
   announce::Announcement& known = fact.word;
   if (!fact.has_word || word.generation.start_id != known.generation.start_id) {
-    if (is_stale(fact, now, word.generation, true)) {
+    // A fresh word may name a smaller start (its clock went back); a depart comes without a nonce and may not.
+    const bool is_older =
+        fact.has_word && word.generation.start_id < known.generation.start_id && fact.is_there() && !fact.needs_word;
+    if (is_older || is_stale(fact, now, word.generation, true)) {
       ++stale_words_;
       return WordVerdict::kStale;
     }
@@ -256,13 +261,16 @@ void Registry::set_place_key(std::uint32_t index) {
 void Registry::settle_places(const Endpoint& place) {
   if (place.port == 0 || place.addr.empty()) return;
   const std::uint64_t key = place_key(place);
-  const auto counts = [](const Fact& fact) {
-    return fact.is_there() && fact.servable && !fact.departed && !fact.needs_word &&
-           fact.word.state == announce::TaskState::kReady;
+  const auto speaks = [](const Fact& fact) { return fact.is_there() && fact.servable && !fact.needs_word; };
+  const auto counts = [&](const Fact& fact) {
+    return speaks(fact) && !fact.departed && fact.word.state == announce::TaskState::kReady;
   };
+  // One that departs keeps its place until it has left: who else announced it before is not there any more, whatever
+  // answers there now.
+  const auto holds = [&](const Fact& fact) { return counts(fact) || (speaks(fact) && fact.departed); };
   std::uint64_t last = 0;
   for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
-    if (place_keys_[i] == key && counts(facts_[i])) last = std::max(last, facts_[i].claim);
+    if (place_keys_[i] == key && holds(facts_[i])) last = std::max(last, facts_[i].claim);
   }
   for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
     if (place_keys_[i] != key) continue;

@@ -19,7 +19,8 @@ struct Server {
   haproxy::ServerName name;
   std::uint32_t fact = NameIndex::kNone;  // Who claims it; kNone = a stray.
   Instant stray_since = kNever;
-  std::uint32_t id = 0;  // HAProxy's, from the last look.
+  bool superseded = false;  // Its task has another server by now: no stranger, and not to be waited for.
+  std::uint32_t id = 0;     // HAProxy's, from the last look.
   Observed observed;
   std::uint64_t in_flight = 0;   // Queued + sessions at the last count.
   std::uint32_t id_attempt = 0;  // How many derived ids were taken.
@@ -29,6 +30,7 @@ struct Server {
   FixedString<200> refusal;
   std::uint64_t refused_in_batch = 0;
   std::uint32_t refusals = 0;    // In a row: the waits between tries double.
+  bool in_doubt = false;         // A step that may bring it into rotation was sent, no look has come since.
   Step last_step = Step::kNone;  // Sent since HAProxy's row last changed: the same again waits longer each time.
   Instant retry_at = kNever;     // No step before; kNever = at once.
 

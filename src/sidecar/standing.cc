@@ -162,7 +162,8 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
     const bool is_present = server != nullptr && server->observed.present;
     result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
                          same_place(server->observed.address, fact.place());
-    const bool is_out = proxy.looked && (!is_present || server->observed.in_maintenance());
+    const bool is_in_doubt = server != nullptr && server->in_doubt;
+    const bool is_out = proxy.looked && !is_in_doubt && (!is_present || server->observed.in_maintenance());
     result.out = result.out && is_out;
     result.drained = result.drained && is_out && (!is_present || server->observed.drained);
     if (is_present) result.in_flight += static_cast<std::uint32_t>(server->in_flight);

@@ -41,6 +41,7 @@ Core::Core(const Options& options, Upper& upper, Rng rng, Instant now)
       plain_(stream_bytes_max(options.members_max)),
       inflate_(stream_bytes_max(options.members_max)),
       picks_(64) {
+  SHOAL_ASSERT(options.outbound_streams_max > kStreamsKept);
   deadlines_.fill(kNever);
   while (!sessions_.full()) sessions_.emplace_back(stream_bytes_max(options.members_max));
 }

@@ -177,6 +177,9 @@ class Core final : private wire::MessageSink {
     bool nack = false;
   };
   static constexpr std::size_t kErrandsMax = 256;
+  /// Own streams that push/pulls leave free, for TCP pings and user messages: seeds that swallow everything must not
+  /// take those too.
+  static constexpr std::size_t kStreamsKept = 3;
 
   struct Session {
     enum class Kind : std::uint8_t { kFree, kInbound, kPushPull, kPing, kUser };
@@ -245,7 +248,7 @@ class Core final : private wire::MessageSink {
   [[nodiscard]] Slot probed() const;
 
   // streams.cc
-  [[nodiscard]] Session* free_session(bool inbound);
+  [[nodiscard]] Session* free_session(bool inbound, bool is_push_pull);
   [[nodiscard]] Session* session(StreamId id);
   Session* connect(const Endpoint& to, Session::Kind kind, Instant deadline);
   void free_up(Session& session);

@@ -7,7 +7,7 @@
 
 namespace shoal::swim {
 
-Core::Session* Core::free_session(bool inbound) {
+Core::Session* Core::free_session(bool inbound, bool is_push_pull) {
   // Both kinds have their own share, so that a storm of incoming streams cannot stop our own.
   std::size_t used = 0;
   Session* found = nullptr;
@@ -18,7 +18,8 @@ Core::Session* Core::free_session(bool inbound) {
       ++used;
     }
   }
-  const std::size_t share = inbound ? options_.inbound_streams_max : options_.outbound_streams_max;
+  const std::size_t share =
+      inbound ? options_.inbound_streams_max : options_.outbound_streams_max - (is_push_pull ? kStreamsKept : 0);
   return used < share ? found : nullptr;
 }
 
@@ -55,7 +56,7 @@ void Core::fail(Session& s, std::string_view why) {
 }
 
 Core::Session* Core::connect(const Endpoint& to, Session::Kind kind, Instant deadline) {
-  Session* s = free_session(false);
+  Session* s = free_session(false, kind == Session::Kind::kPushPull);
   if (s == nullptr) {
     refuse(Refusal::kTooManyStreams);
     return nullptr;
@@ -107,7 +108,7 @@ void Core::start_tcp_ping(const Endpoint& to, std::string_view node) {
 
 bool Core::on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream) {
   begin(now);
-  Session* s = free_session(true);
+  Session* s = free_session(true, false);
   if (s == nullptr || self_ == kNoSlot) {
     refuse(Refusal::kTooManyStreams);
     return false;

@@ -74,6 +74,13 @@ class FakeHaproxy {
   /// Would HAProxy send new requests there?
   static bool serves(const Server& server) { return server.admin == 0 && server.weight > 0 && !server.check_down; }
 
+  /// How many of a backend's servers would get new requests.
+  std::size_t serving(const std::string& backend) {
+    std::size_t n = 0;
+    for (const Server& server : process_->backends[backend].servers) n += serves(server) ? 1 : 0;
+    return n;
+  }
+
   bool refuses_connections = false;
   bool wedged = false;   // Reads, answers nothing.
   int break_after = -1;  // Answers so many bytes more in all, then closes.

@@ -363,7 +363,8 @@ TEST_CASE("stale words are answered with what stands and go no further") {
   CHECK(t.take() == "news t 8080/5, 2: accepted");
   t.announce("t", web(4));
   t.announce("t", web(9, kStart - 1));
-  CHECK(t.take() == "3: accepted, 4: accepted");
+  // What stands is another start's than the fourth asks for: no word of it is true for that one.
+  CHECK(t.take() == "3: accepted, 4: retry");
   t.departs("t", depart(4));
   t.departs("t", depart(9, kStart - 1));
   CHECK(t.take() == "5: pending, 6: pending");
@@ -639,6 +640,43 @@ TEST_CASE("once the known start has ended another start is the newer one, even w
   CHECK(t.take() == "news t 8080/1");
 }
 
+TEST_CASE("a statement that got lost on the way to the sidecar core is handed over again with its repetition") {
+  Trace t;
+  t.member("t");
+  t.announce("t", web());
+  t.confirm(t.take_one(), web());
+  CHECK(t.take() == "news t 8080/1");
+  t.announce("t", web());  // No standing has come since.
+  CHECK(t.take() == "news t 8080/1");
+  t.standing("t", Standing{});
+  t.announce("t", web());
+  CHECK(t.take() == "");
+}
+
+TEST_CASE("a start with a smaller number that answers with our nonce is the one that lives: a clock went back") {
+  Trace t;
+  t.member("t", 1, MemberStatus::kAlive, true, true);
+  t.announce("t", web());
+  t.confirm(t.take_one(), web());
+  t.standing("t", in_rotation());
+  CHECK(t.take() == "news t 8080/1, 1: accepted");
+  const Announcement older = web(1, kStart - 1000);
+  t.announce("t", older);
+  CHECK(t.take() == "2: retry");
+  t.confirm(t.take_one(), older);
+  CHECK(t.take() == "news t 8080/1");
+  CHECK(t.last_forwarded.generation.start_id == kStart - 1000);
+}
+
+TEST_CASE("a claim that is never confirmed does not make the true one's words stale") {
+  Trace t;
+  serve(t);
+  t.announce("t", web(1, kStart + 1000));  // A forged datagram: the member itself will not answer with this start.
+  CHECK(t.take() == "");
+  t.departs("t", depart(2));
+  CHECK(t.take() == "depart t");
+}
+
 TEST_CASE("a member that moved has to confirm its claim again") {
   Trace t;
   serve(t);
@@ -655,6 +693,7 @@ TEST_CASE("of a Go peer the last word wins, and its repetition is no news") {
   t.member("go", 1, MemberStatus::kAlive, false, true);
   t.solicited(t.take_one(), of_go_peer());
   CHECK(t.take() == "news go 8080/0");
+  t.standing("go", Standing{});
   t.announce("go", of_go_peer());
   CHECK(t.take() == "");
   Announcement other = of_go_peer();

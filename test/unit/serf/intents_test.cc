@@ -41,7 +41,7 @@ constexpr std::string_view kTable = R"(
   alive    join   0   alive    -        no
   leaving  leave  1   leaving  -        yes
   leaving  leave  0   leaving  -        no
-  leaving  join   1   alive    -        yes    # it has changed its mind
+  leaving  join   1   alive    update   yes    # it has changed its mind
   leaving  join   0   leaving  -        no
   failed   leave  1   left     leave    yes    # force-leave, or a leave whose intent came late
   failed   leave  0   failed   -        no

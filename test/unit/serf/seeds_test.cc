@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "support/lone_node.h"
 
 namespace shoal::serf {
@@ -38,16 +40,19 @@ struct Seeking {
 
 TEST_CASE("the first round comes at once and asks for every seed anew, as does each later one") {
   Seeking seeking({.seeds = 3});
-  for (std::uint64_t round = 1; round <= 5; ++round) {
+  std::set<std::size_t> first_ones;
+  for (std::uint64_t round = 1; round <= 20; ++round) {
     const Duration pause = seeking.next_round();
     if (round == 1) CHECK(pause == Duration{});
     REQUIRE(seeking.effects.size() == 3);
     for (std::size_t i = 0; i < 3; ++i) {
       CHECK(seeking.effects[i].kind == SeedEffect::Kind::kResolve);
-      CHECK(seeking.effects[i].seed == i);
+      CHECK(seeking.effects[i].seed == (seeking.effects[0].seed + i) % 3);  // From another one each time, all of them.
     }
+    first_ones.insert(seeking.effects[0].seed);
     CHECK(seeking.seeds.rounds() == round);
   }
+  CHECK(first_ones.size() == 3);
 }
 
 TEST_CASE("while nobody is known the pauses double from 250 ms to 5 s, with jitter, for ever") {

@@ -285,7 +285,9 @@ TEST_CASE("An adopted server without a fact is held 60 s and until the cluster i
   h.run(120s);
   CHECK(test::FakeHaproxy::serves(*h.haproxy().only("shoal")));
   h.cluster_ready();
-  h.run(10ms);
+  h.run(9s);  // Whoever has been found just now has to have the time to speak.
+  CHECK(test::FakeHaproxy::serves(*h.haproxy().only("shoal")));
+  h.run(1100ms);
   CHECK(h.haproxy().only("shoal")->admin == 1);
 
   Harness early;
@@ -594,4 +596,29 @@ TEST_CASE("A pool with options of its own gets those in place of the general one
   CHECK(h.haproxy().commands[0].ends_with(" maxconn 5"));
   CHECK(h.sent("check") == 0);
   CHECK(h.sent("enable health") == 0);
+}
+
+TEST_CASE("A server that its own task has replaced goes at once, also in a young sidecar that waits for everybody's word") {
+  Harness h;
+  h.run(10ms);
+  h.serve("web-1", 1);
+  h.announce("web-1", Harness::word(2, 1, 9090));  // It crashed and is back, on another port.
+  h.run(100ms);
+  CHECK(h.standing("web-1", 2).in_rotation);
+  CHECK(h.haproxy().serving("shoal") == 1);
+}
+
+TEST_CASE("A task that departs while its add is on the way to HAProxy is not told that it is out") {
+  Harness h;
+  h.run(10ms);
+  h.member("web-1", 1);
+  h.haproxy().wedged = true;
+  h.announce("web-1", Harness::word(1, 1));
+  h.depart("web-1", 1, 2);
+  CHECK(!h.standing("web-1").out);
+  CHECK(!h.standing("web-1").drained);
+  h.haproxy().wedged = false;
+  h.run(10s);
+  CHECK(h.standing("web-1").out);
+  CHECK(h.standing("web-1").drained);
 }

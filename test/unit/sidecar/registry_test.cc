@@ -164,7 +164,10 @@ TEST_CASE("A place goes to the last one that announced it, and back") {
   CHECK(!has_it("a"));
   CHECK(!has_it("b"));
   CHECK(has_it("c"));
+  // Whatever answers at the place while "c" still drains is "c", not who was there before.
   REQUIRE(r.on_departure(now, "c", farewell(1, 2)) == WordVerdict::kTaken);
+  CHECK(!has_it("b"));
+  r.on_member(now, "c", kAddr, MemberStatus::kLeft);
   CHECK(has_it("b"));
   CHECK(!has_it("a"));
   r.on_member(now, "b", IpAddress::v4(10, 0, 0, 2), MemberStatus::kAlive);  // Moved away.

@@ -287,18 +287,21 @@ TEST_CASE("the seventeenth stream at once is refused and counted; one that ends 
   CHECK(me.accept() == 0);
 }
 
-TEST_CASE("a storm of incoming streams does not keep us from joining, nor our joins others from reaching us") {
+TEST_CASE("a storm of incoming streams does not keep us from joining, nor our joins anybody else's message") {
   LoneCore me;
   while (me.accept() != 0) {
   }
-  for (std::uint8_t i = 0; i < 8; ++i) CHECK(push_pull_to(me, peer(static_cast<std::uint8_t>(10 + i))) != 0);
+  // Of eight own streams three are kept for what is no push/pull.
+  for (std::uint8_t i = 0; i < 5; ++i) CHECK(push_pull_to(me, peer(static_cast<std::uint8_t>(10 + i))) != 0);
   me.news.clear();
   CHECK(push_pull_to(me, peer(30)) == 0);
   REQUIRE(me.news.size() == 1);
   CHECK(me.news[0].starts_with("not-joined 10.0.0.30:7946 too many"));
-  bool sent = true;
-  me.command([&](Outbox& out) { sent = me.core.send_user_by_stream(me.now, peer(2), as_bytes("x"), out); });
-  CHECK_FALSE(sent);
+  for (int i = 0; i < 4; ++i) {
+    bool sent = false;
+    me.command([&](Outbox& out) { sent = me.core.send_user_by_stream(me.now, peer(2), as_bytes("x"), out); });
+    CHECK(sent == (i < 3));
+  }
   LoneCore busy;
   for (std::uint8_t i = 0; i < 8; ++i) push_pull_to(busy, peer(static_cast<std::uint8_t>(10 + i)));
   CHECK(busy.accept() != 0);
