@@ -155,6 +155,7 @@ void Registrar::judge(Instant now, Kind kind, std::uint64_t ref, std::string_vie
     (void)text.append(to_text(source));
     (void)text.append(", but this member's gossip address is ");
     (void)text.append(to_text(member.gossip));
+    (void)text.append("; does another node use the same node.name?");
     return refuse(kind, ref, Reason::kRetry, text, out);  // The gossip may be a moment behind a move.
   }
   switch (kind) {

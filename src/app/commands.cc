@@ -22,6 +22,7 @@
 #include "config/report.h"
 #include "config/text.h"
 #include "config/toml_loader.h"
+#include "reactor/system.h"
 
 #ifndef SHOAL_VERSION
 #define SHOAL_VERSION "unknown"
@@ -183,6 +184,7 @@ int run(const config::Loaded& loaded) {
 }  // namespace
 
 int run_command(int argc, char** argv, char** environment) {
+  reactor::fill_standard_descriptors();
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::vector<std::string> variables;
   for (char** variable = environment; variable != nullptr && *variable != nullptr; ++variable) {

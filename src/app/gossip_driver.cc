@@ -134,13 +134,20 @@ Result<void> GossipDriver::bind_port(std::uint16_t port) {
 }
 
 Result<void> GossipDriver::bind() {
+  const config::Advertise& told = config_.gossip.advertise;
+  const bool by_interface =
+      told.kind == config::Advertise::Kind::kNetwork || told.kind == config::Advertise::Kind::kInterface;
+  if (by_interface && advertised_interface().empty()) {
+    return Error{0,
+                 "gossip.advertise: no interface that is up has such an address; give one of this host's addresses, "
+                 "networks or interfaces, or leave it out"};
+  }
   const config::Bind& wanted = config_.gossip.bind;
   if (wanted.port.has_value() && *wanted.port != 0) {
     const auto bound = bind_port(*wanted.port);
     if (bound.ok()) return {};
     const AddressText where = to_text(Endpoint{wanted.addr, *wanted.port});
-    return Error{bound.error().code, "gossip.bind = \"" + std::string(where.view()) + "\": " + bound.error().message +
-                                         " (choose another port, or end the process that has it)"};
+    return Error{bound.error().code, "gossip.bind = \"" + std::string(where.view()) + "\": " + bound.error().message};
   }
   if (!wanted.port.has_value()) {
     for (std::uint16_t port = kTaskPortFirst; port <= kTaskPortLast; ++port) {
@@ -177,6 +184,19 @@ void GossipDriver::find_address(std::function<void()> ready) {
   run_seeds(effects);
 }
 
+/// The first local address that gossip.advertise means by a network or an interface; empty when there is none.
+IpAddress GossipDriver::advertised_interface() const {
+  const config::Advertise& wanted = config_.gossip.advertise;
+  const auto all = reactor::interfaces();
+  if (!all.ok()) return {};
+  for (const reactor::Interface& one : all.value()) {
+    const bool match = wanted.kind == config::Advertise::Kind::kNetwork ? wanted.network.contains(one.addr)
+                                                                        : one.name == wanted.interface_name;
+    if (match && one.up && !one.addr.is_link_local()) return one.addr;
+  }
+  return {};
+}
+
 void GossipDriver::settle_address(const Endpoint* seed) {
   if (!address_ready_) return;
   address_timer_.stop();
@@ -189,16 +209,7 @@ void GossipDriver::settle_address(const Endpoint* seed) {
       port = wanted.port.value_or(port);
       break;
     case config::Advertise::Kind::kNetwork:
-    case config::Advertise::Kind::kInterface: {
-      const auto all = reactor::interfaces();
-      if (!all.ok()) break;
-      for (const reactor::Interface& one : all.value()) {
-        const bool match = wanted.kind == config::Advertise::Kind::kNetwork ? wanted.network.contains(one.addr)
-                                                                            : one.name == wanted.interface_name;
-        if (match && one.up && addr.empty() && !one.addr.is_link_local()) addr = one.addr;
-      }
-      break;
-    }
+    case config::Advertise::Kind::kInterface: addr = advertised_interface(); break;
     case config::Advertise::Kind::kAuto:
       if (!config_.gossip.bind.addr.is_unspecified()) {
         addr = config_.gossip.bind.addr;

@@ -126,6 +126,7 @@ class GossipDriver final : private reactor::StreamHandler {
   void on_resolved(const reactor::Resolved& answer);
   void update_contact();
   void settle_address(const Endpoint* seed);
+  [[nodiscard]] IpAddress advertised_interface() const;
   [[nodiscard]] Result<void> bind_port(std::uint16_t port);
   [[nodiscard]] reactor::TcpStream* stream_of(swim::StreamId id);
 

@@ -346,7 +346,7 @@ class SidecarApp final : private GossipHandler {
     const std::uint32_t index = core_->registry().find(node);
     if (index == sidecar::Registry::kNone) return;
     const announce::Standing standing = core_->standing(node, core_->registry()[index].word.generation);
-    tell_refusal(node, standing);
+    tell_refusal(core_->registry()[index], standing);
     drive_registrar([&](Instant now) { registrar_->on_standing(now, node, standing, *registrar_out_); });
   }
 
@@ -371,8 +371,10 @@ class SidecarApp final : private GossipHandler {
   }
 
   /// What the task is told is said here too, once for each node and reason.
-  void tell_refusal(std::string_view node, const announce::Standing& standing) {
-    if (standing.reason == announce::Reason::kNone) return;
+  void tell_refusal(const sidecar::Fact& fact, const announce::Standing& standing) {
+    // A member that has not announced yet, or has gone, is nobody's trouble.
+    if (standing.reason == announce::Reason::kNone || !fact.has_word || fact.departed || !fact.is_there()) return;
+    const std::string_view node = fact.node.view();
     const std::uint64_t mark = hash64(standing.reason_text.bytes(), hash64(as_bytes(node)));
     for (std::size_t i = 0; i < refusals_told_.size(); ++i) {
       if (refusals_told_[i] == mark) return;

@@ -235,8 +235,9 @@ class TaskApp final : private GossipHandler {
     };
     switch (n.kind) {
       case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
-      case Kind::kStopRequested: return line(LogLevel::kInfo, "stop requested", "fast");
-      case Kind::kWorkerExited: return line(LogLevel::kInfo, "worker exited", "status");
+      case Kind::kStopRequested: stopping_ = true; return line(LogLevel::kInfo, "stop requested", "fast");
+      case Kind::kWorkerExited:
+        return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
       case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
       case Kind::kNotReadyInTime:
         return line(LogLevel::kError, "worker was not ready within worker.ready_timeout; it is stopped");
@@ -357,6 +358,7 @@ class TaskApp final : private GossipHandler {
   bool carrying_out_ = false;
   bool drained_ = false;
   bool drained_confirmed_ = false;
+  bool stopping_ = false;  // A stop was asked for.
   int exit_code_ = kExitOk;
 };
 

@@ -1,5 +1,6 @@
 #include "reactor/system.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -92,6 +93,13 @@ std::vector<std::string_view> environment() {
   std::vector<std::string_view> out;
   for (char** variable = ::environ; variable != nullptr && *variable != nullptr; ++variable) out.push_back(*variable);
   return out;
+}
+
+void fill_standard_descriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    // The lowest free number is given out first, so this is `fd` itself. Kept over exec: the worker inherits it.
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) return;
+  }
 }
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }

@@ -42,6 +42,10 @@ struct Interface {
 
 [[nodiscard]] bool is_terminal(int fd);
 
+/// Opens /dev/null in the place of each of descriptors 0 to 2 that is closed, so that none of them becomes a socket
+/// that somebody then prints to. To be called first in main.
+void fill_standard_descriptors();
+
 /// Log lines to a descriptor that is shared with others (stderr), without ever waiting: where a line does not fit now,
 /// it is dropped and counted. O_NONBLOCK is not set, since the worker writes to the same open file.
 class LogSink {

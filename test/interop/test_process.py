@@ -6,7 +6,7 @@ import socket
 import stat
 import time
 
-from harness import Say, check, children_of, free_port, is_running, runtime, test, wait_until
+from harness import Say, check, children_of, free_port, http_get, is_running, runtime, test, wait_until
 from harness import SHOAL
 
 
@@ -293,3 +293,26 @@ def test_logs_are_one_json_object_a_line(scene):
             check(entry["level"] in ("debug", "info", "warn", "error"), f"{shoal.name}: {line}")
         check(not shoal.log.find(r'"level":"error"'), f"{shoal.name} logged an error: {shoal.log.find('error')}")
     check(task.log.find(Say.ACCEPTED), "the task did not say that it was accepted")
+
+
+@test(seconds=60)
+def test_closed_standard_descriptors_do_no_harm(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    task = scene.task(proxy, "bare", start=False)
+    # None of the three is open: the first sockets would get their numbers.
+    task.program = scene.run("bare", ["/bin/sh", "-c", f"exec {SHOAL} -c {task.config} <&- >&- 2>&-"],
+                             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    haproxy.wait_in_rotation("bare")
+    status, _, _ = http_get(haproxy.http_port)
+    check(status == 200, f"status {status}")
+    check(task.stop(timeout=25) == 0, "the task did not stop with 0")
+
+
+@test(seconds=30)
+def test_an_address_to_advertise_that_this_host_does_not_have_ends_with_69(scene):
+    for number, address in enumerate(("10.254.253.0/24", "nosuchif0")):
+        proxy = scene.sidecar(socket_path="/nowhere.sock", name=f"proxy{number}",
+                              more={"gossip": {"advertise": address, "bind": f"0.0.0.0:{free_port()}"}})
+        check(proxy.wait(10) == 69, "not 69")
+        check("gossip.advertise" in proxy.log.text(), f"the setting is not named: {proxy.log.text()}")
