@@ -129,7 +129,7 @@ def test_a_quiet_cluster_stays_whole_with_stock_agents_in_it(scene):
     names = ("proxy", "first", "second", "left-agent", "right-agent")
     for agent in agents:
         for name in names:
-            agent.wait_status(name, "alive", 10)
+            agent.wait_status(name, "alive", 25)  # By the next push/pull, where gossip's two copies missed an agent.
     end = time.monotonic() + 20
     while time.monotonic() < end:
         for agent in agents:
