@@ -16,7 +16,7 @@ LAYERS = {
     "wire": {"base"},
     "swim": {"base", "wire"},
     "serf": {"base", "wire", "swim"},
-    "announce": {"base", "serf"},
+    "announce": {"base"},
     "haproxy": {"base"},
     "sidecar": {"base", "announce", "haproxy"},
     "task": {"base"},
@@ -27,6 +27,7 @@ THIRD_PARTY = {  # Header, as a regular expression: the one folder that may see 
     r"uv\.h|uv/.*": "reactor",
     r"ares.*\.h": "reactor",
     r"pb(_\w+)?\.h|shoal\.pb\.h": "announce",
+    r"re2/.*": "serf",
     r"toml\+\+/.*|toml\.hpp": "config",
     r"doctest/.*": "test",
 }
