@@ -425,12 +425,13 @@ TEST_CASE("an alive of a higher incarnation ends the suspicion, and its timer wi
 }
 
 TEST_CASE("confirmations bring a death nearer: 24 s, then 11.381 s, then 4 s after the first accusation") {
-  const auto died_after = [](std::initializer_list<std::string_view> accusers) {
+  const auto died_after = [](std::initializer_list<std::string_view> accusers, std::string_view d_went_by = "") {
     Options options = LoneCore::options();
     LoneCore me(options);
     me.know("b", 2);
     me.know("c", 3);
     me.know("d", 4);
+    if (!d_went_by.empty()) me.hear(dead(1, "d", d_went_by));
     for (const std::string_view accuser : accusers) me.hear(suspect(1, "b", accuser));
     const Instant begin = me.now;
     while (me.state("b") == "suspect" && me.now < begin + 1min) {
@@ -448,6 +449,9 @@ TEST_CASE("confirmations bring a death nearer: 24 s, then 11.381 s, then 4 s aft
   CHECK(died_after({"x", "x"}) == 24'000);
   CHECK(died_after({"x", "c"}) == 11'381);
   CHECK(died_after({"x", "c", "d"}) == 4'000);
+  // One that has left promises no confirmation and prolongs nothing; one that died does, as in memberlist.
+  CHECK(died_after({"x"}, "d") == 4'000);
+  CHECK(died_after({"x"}, "somebody") == 24'000);
 }
 
 }  // namespace
