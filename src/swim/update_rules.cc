@@ -142,10 +142,10 @@ void Core::apply_suspect(const wire::Suspect& s) {
   record.incarnation = s.incarnation;
   record.state = State::kSuspect;
   record.state_change = now_;
-  // memberlist counts every record here, those that left in the last half minute too. Among tasks that come and go they
-  // can be most of the table: they make the wait longer and promise confirmations that will not come (seen: 12.5 s
-  // instead of 5 s in a cluster of three, after one had left). The dead do count: whoever is cut off sees all others die,
-  // and must not believe it quicker the more of them are gone.
+  // memberlist counts every record here, those that left in the last half minute too. Among tasks that come and go
+  // they can be most of the table: they make the wait longer and promise confirmations that will not come (seen: 12.5 s
+  // instead of 5 s in a cluster of three, after one had left). The dead do count: whoever is cut off sees all others
+  // die, and must not believe it quicker the more of them are gone.
   std::size_t expected = 0;
   for (const Slot other : members_.slots()) expected += members_[other].state != State::kLeft ? 1U : 0U;
   record.suspicion = Suspicion(options_.timing, expected, accuser_of(s.from), now_);
