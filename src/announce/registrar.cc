@@ -238,14 +238,19 @@ void Registrar::judge_departure(Instant now, std::uint64_t ref, std::uint32_t sl
   }
 }
 
-Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Announcement& said) const {
+/// Of a word from another start than the known one, or the first word of all; nothing when it is the known start's.
+std::optional<Registrar::Freshness> Registrar::freshness_of_start(const MemberRecord& member,
+                                                                  const Generation& said) const {
   if (!member.has_statement) return Freshness::kNews;
+  const std::uint64_t known = member.said.generation.start_id;
+  if (said.start_id == known) return std::nullopt;
+  return said.start_id > known || member.ended || member.has_claim ? Freshness::kNews : Freshness::kStale;
+}
+
+Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Announcement& said) const {
+  if (const auto judged = freshness_of_start(member, said.generation)) return *judged;
   const Generation& known = member.said.generation;
   const Generation& now_said = said.generation;
-  if (now_said.start_id != known.start_id) {
-    return now_said.start_id > known.start_id || member.ended || member.has_claim ? Freshness::kNews
-                                                                                  : Freshness::kStale;
-  }
   if (now_said.start_id == 0) {  // No order: the last word wins.
     const bool is_repeat = !member.departed && !member.ended && same_content(said, member.said);
     return is_repeat ? Freshness::kRepeat : Freshness::kNews;
@@ -256,13 +261,9 @@ Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Anno
 }
 
 Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Departure& said) const {
-  if (!member.has_statement) return Freshness::kNews;
+  if (const auto judged = freshness_of_start(member, said.generation)) return *judged;
   const Generation& known = member.said.generation;
   const Generation& now_said = said.generation;
-  if (now_said.start_id != known.start_id) {
-    return now_said.start_id > known.start_id || member.ended || member.has_claim ? Freshness::kNews
-                                                                                  : Freshness::kStale;
-  }
   if (member.departed) return Freshness::kRepeat;
   if (now_said.start_id == 0) return Freshness::kNews;
   return now_said.seq > known.seq ? Freshness::kNews : Freshness::kStale;

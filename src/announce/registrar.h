@@ -155,6 +155,7 @@ class Registrar final {
              RegistrarOutbox& out);
   void judge_announcement(Instant now, std::uint64_t ref, std::uint32_t slot, Bytes payload, RegistrarOutbox& out);
   void judge_departure(Instant now, std::uint64_t ref, std::uint32_t slot, Bytes payload, RegistrarOutbox& out);
+  [[nodiscard]] std::optional<Freshness> freshness_of_start(const MemberRecord& member, const Generation& said) const;
   [[nodiscard]] Freshness freshness(const MemberRecord& member, const Announcement& said) const;
   [[nodiscard]] Freshness freshness(const MemberRecord& member, const Departure& said) const;
   void take(Instant now, std::uint32_t slot, const Announcement& said, RegistrarOutbox& out);
