@@ -115,6 +115,21 @@ void Node::leave(Instant now, Outbox& out) {
   end();
 }
 
+bool Node::force_leave(Instant now, std::string_view node, bool prune, Outbox& out) {
+  if (node.empty() || node.size() > swim::kNameBytesMax) return false;
+  begin(now, out);
+  const wire::LeaveIntent intent{clock_.now(), node, prune};
+  clock_.increment();
+  std::array<std::uint8_t, 512> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, intent);
+  SHOAL_ASSERT(writer.ok());
+  intents_.push(writer.written());
+  apply_leave_intent(intent);
+  end();
+  return true;
+}
+
 void Node::advance_leave() {
   switch (leave_) {
     case Leave::kNo:

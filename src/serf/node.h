@@ -32,6 +32,7 @@ struct QueryParams {
   std::string_view tag_expr{};
   std::string_view node_filter{};  // Only the node of this name.
   bool ack = false;
+  std::uint8_t relay_factor = 0;  // Answers come also by way of this many members each.
 };
 
 enum class Route : std::uint8_t { kDatagram, kStream };
@@ -42,6 +43,7 @@ struct NodeCounters {
   std::uint64_t unsupported = 0;  // A serf type that is unknown or not handled yet.
   std::uint64_t queries_old = 0;  // Lamport time too far behind the clock.
   std::uint64_t queries_repeated = 0;
+  std::uint64_t relays_refused = 0;   // Not an answer, or not for a member.
   std::uint64_t clock_jumps = 0;      // An absurd Lamport time, not taken.
   std::uint64_t members_refused = 0;  // The table was full of living ones.
 };
@@ -74,8 +76,12 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// does not advance: 600 advancing ones were seen to make a stock agent deaf to an innocent one for 40 s. 0 = too
   /// large, or no stream is free.
   QueryToken query_direct(Instant now, const Endpoint& to, Route route, const QueryParams& params, Outbox& out);
-  /// Answers once; the payload is cut off at nothing: false when it is too large, too late, or no stream is free.
+  /// Answers once; the payload is cut off at nothing: false when it is too large, too late, answered before, or no
+  /// stream is free.
   bool respond(Instant now, const QueryRef& ref, Bytes payload, Outbox& out);
+  /// Says of a failed member that it has left, so that nobody waits for its return. With `prune` it is forgotten
+  /// everywhere at once. A living one contradicts. False = a name of no use (empty, or too long).
+  bool force_leave(Instant now, std::string_view node, bool prune, Outbox& out);
   /// The graceful leave: intent, then death by own hand, then a moment more of answering pings; ends in Outbox::left.
   void leave(Instant now, Outbox& out);
 
@@ -125,6 +131,9 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void on_response_message(Bytes payload);
   std::size_t encode_query(const QueryParams& params, std::uint32_t flags, std::uint32_t id, MutableBytes memory) const;
   bool send_response(const QueryRef& ref, Bytes payload, std::uint32_t flags);
+  void relay_response(const QueryRef& ref, Bytes message);
+  void on_relay_message(Bytes payload);
+  [[nodiscard]] const Member* member_at(const Endpoint& endpoint) const;
   void broadcast_join_intent();
   void copy_record(Member& member, const swim::Record& record) const;
   void emit(MemberEventKind kind, std::string_view name);
@@ -142,7 +151,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   Members members_;
   LamportClock clock_, event_clock_, query_clock_;
   swim::BroadcastQueue intents_, queries_queue_, events_;
-  RecentMarks seen_queries_, seen_events_;
+  RecentMarks seen_queries_, seen_events_, answered_queries_;
   OpenQueries open_queries_;
   Leave leave_ = Leave::kNo;
   swim::BroadcastQueue::Token leave_token_ = 0;

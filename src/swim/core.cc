@@ -132,9 +132,12 @@ void Core::on_ping(Bytes body) {
     if (allowed(reply_to.addr)) upper_.on_stranger_ping(reply_to);
     return;
   }
-  std::array<std::uint8_t, 64> memory;
+  std::array<std::uint8_t, kPingPayloadBytesMax> payload_memory;
+  ByteWriter payload(payload_memory);
+  upper_.write_ping_payload(payload);
+  std::array<std::uint8_t, kPingPayloadBytesMax + 64> memory;
   ByteWriter writer(memory);
-  wire::encode(writer, wire::Ack{ping.seq_no, {}});
+  wire::encode(writer, wire::Ack{ping.seq_no, payload.ok() ? payload.written() : Bytes{}});
   send_with_piggyback(reply_to, writer.written());
   // It knows us and we do not know it: we were restarted under our old name, and nobody has noticed.
   const bool stranger = !ping.source_node.empty() && members_.find(ping.source_node) == kNoSlot;
@@ -161,7 +164,14 @@ void Core::on_indirect_ping(Bytes body) {
 void Core::on_ack(Bytes body) {
   wire::Ack ack;
   if (!wire::decode(body, ack)) return refuse(Refusal::kMalformed);
-  if (probe_.phase != Probe::Phase::kIdle && ack.seq_no == probe_.seq_no) return end_probe(true);
+  if (probe_.phase != Probe::Phase::kIdle && ack.seq_no == probe_.seq_no) {
+    // Once others were asked, the answer may have come by way of them: its time says nothing.
+    const Slot target = probed();
+    if (probe_.phase == Probe::Phase::kDirect && target != kNoSlot) {
+      upper_.on_ping_payload(members_[target], now_ - probe_.sent, ack.payload);
+    }
+    return end_probe(true);
+  }
   for (std::size_t i = 0; i < errands_.size(); ++i) {
     if (errands_[i].seq_no != ack.seq_no) continue;
     const Errand errand = errands_[i];
@@ -278,6 +288,22 @@ void Core::set_meta(Instant now, Bytes meta, Outbox& out) {
   out_ = &out;
   SHOAL_ASSERT(members_[self_].meta.assign(meta));
   if (!leaving()) announce_self();
+  out_ = nullptr;
+}
+
+void Core::rename(Instant now, const NodeName& name, Outbox& out) {
+  begin(now);
+  SHOAL_ASSERT(self_ != kNoSlot && !leaving() && members_.find(name.view()) == kNoSlot);
+  out_ = &out;
+  const Meta meta = members_[self_].meta;
+  forget_own_news();
+  members_.erase(self_);
+  options_.name = name;
+  self_ = members_.insert(name.view(), rng_);
+  members_[self_].endpoint = options_.advertise;
+  members_[self_].versions = options_.versions;
+  members_[self_].meta = meta;
+  announce_self();
   out_ = nullptr;
 }
 

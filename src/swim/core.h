@@ -88,6 +88,8 @@ struct UserSource {
   bool via_stream = false;
 };
 
+inline constexpr std::size_t kPingPayloadBytesMax = 256;
+
 /// The layer above, as the core sees it.
 class Upper {
  public:
@@ -96,6 +98,12 @@ class Upper {
   virtual void on_member_update(const Record& record) = 0;
   virtual void on_user_message(Bytes payload, const UserSource& source) = 0;
   virtual void on_name_conflict(const Record& existing, const Endpoint& other) = 0;
+  /// What goes back with each answered ping, type bytes and all; nothing = none. At most kPingPayloadBytesMax.
+  virtual void write_ping_payload(ByteWriter& out) = 0;
+  /// A probed member has answered itself, by datagram, after `rtt`. `payload` may be empty.
+  virtual void on_ping_payload(const Record& record, Duration rtt, Bytes payload) = 0;
+  /// A probed member answers over TCP alone: datagrams to it or from it are lost. Told at each such probe.
+  virtual void on_datagrams_blocked(const Record& record) = 0;
   virtual void on_join_result(const JoinResult& result) = 0;
   /// A ping for another name came to our address, or one for us from a node that we do not know: `source` remembers who
   /// was here before us, and knows a cluster that we do not.
@@ -133,6 +141,9 @@ class Core final : private wire::MessageSink {
   void push_pull(Instant now, const Endpoint& to, bool join, Outbox& out);
   /// Announces new Meta with the next incarnation. REQUIRES: at most kMetaBytesMax.
   void set_meta(Instant now, Bytes meta, Outbox& out);
+  /// From now on we are another node at the same address: the old name is somebody else's, and nothing more is said
+  /// about it. REQUIRES: started, not leaving, no member is called that.
+  void rename(Instant now, const NodeName& name, Outbox& out);
   /// The graceful dead about ourselves. Pings are answered and nothing is refuted from here on; `left()` when told.
   void leave(Instant now, Outbox& out);
   /// One user message by datagram, or over a stream of its own (false: no stream is free). `payload` starts with the SF
@@ -232,6 +243,7 @@ class Core final : private wire::MessageSink {
   void apply_dead(const wire::Dead& dead);
   void refute(std::uint32_t accused);
   void announce_self();
+  void forget_own_news();
   void broadcast_alive(const Record& record, std::uint64_t key);
   void expire_suspicions();
   void unsuspect(Slot slot);

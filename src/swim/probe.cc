@@ -118,6 +118,7 @@ void Core::end_probe(bool acked) {
   probe_.phase = Probe::Phase::kIdle;
   if (acked || probe_.tcp_acked) {
     awareness_.apply(-1);
+    if (!acked && target != kNoSlot) upper_.on_datagrams_blocked(members_[target]);
   } else if (target != kNoSlot && !leaving()) {
     ++counters_.probes_failed;
     const int missed = static_cast<int>(probe_.nacks_expected) - static_cast<int>(probe_.nacks_received);
