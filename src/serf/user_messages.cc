@@ -49,9 +49,41 @@ void Node::on_user_event_message(Bytes payload) {
   wire::UserEvent event;
   if (!wire::decode(payload.subspan(1), event)) return void(++counters_.malformed);
   if (!event_clock_.witness(event.ltime)) return void(++counters_.clock_jumps);
-  if (too_old(event.ltime, event_clock_.now())) return;
-  const std::uint64_t mark = hash64(event.payload, hash64(as_bytes(event.name), event.ltime));
-  if (seen_events_.insert(mark)) events_.push(payload);
+  if (accept_event(event)) events_.push(payload);
+}
+
+// Told once, whichever way it came. True: new, to be passed on.
+bool Node::accept_event(const wire::UserEvent& event) {
+  switch (event_buffer_.on_event(event_clock_.now(), event.ltime, event.name, event.payload)) {
+    case EventVerdict::kNew: break;
+    case EventVerdict::kDuplicate: ++counters_.events_repeated; return false;
+    case EventVerdict::kTooOld:
+    case EventVerdict::kTooBig:
+    case EventVerdict::kCrowded: ++counters_.events_refused; return false;
+  }
+  if (out_->user_events.full()) {
+    ++out_->dropped;
+    return true;
+  }
+  UserEventNews& news = out_->user_events.emplace_back();
+  news.ltime = event.ltime;
+  news.coalesce = event.cc;
+  SHOAL_ASSERT(news.name.assign(event.name) && news.payload.assign(event.payload));
+  return true;
+}
+
+bool Node::user_event(Instant now, std::string_view name, Bytes payload, bool coalesce, Outbox& out) {
+  if (name.empty() || name.size() + payload.size() > kUserEventLimit) return false;
+  begin(now, out);
+  const wire::UserEvent event{event_clock_.now(), name, payload, coalesce};
+  event_clock_.increment();
+  std::array<std::uint8_t, kUserEventLimit + 64> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, event);
+  SHOAL_ASSERT(writer.ok());
+  on_user_event_message(writer.written());
+  end();
+  return true;
 }
 
 void Node::on_query_message(Bytes payload, bool via_stream) {
@@ -61,7 +93,9 @@ void Node::on_query_message(Bytes payload, bool via_stream) {
   // A direct query neither moves our clock nor is judged by it: its receiver looks at what it says.
   if (!direct) {
     if (!query_clock_.witness(query.ltime)) return void(++counters_.clock_jumps);
-    if (too_old(query.ltime, query_clock_.now())) return void(++counters_.queries_old);
+    if (query.ltime < query_time_min_ || too_old(query.ltime, query_clock_.now())) {
+      return void(++counters_.queries_old);
+    }
   }
   if (!seen_queries_.insert(mix64(query.ltime) ^ query.id)) return void(++counters_.queries_repeated);
   if (!direct) queries_queue_.push(payload);
@@ -102,11 +136,7 @@ void Node::deliver_query(const wire::Query& query, bool via_stream) {
   ref.relay_factor = query.relay_factor;
   ref.deadline = now_ + Duration(timeout);
   if ((query.flags & wire::kQueryFlagAck) != 0) static_cast<void>(send_response(ref, {}, wire::kResponseFlagAck));
-  if (query.name.starts_with("_serf_")) {
-    // _serf_ping wants the ack alone; the others come with encryption and name resolution.
-    if (query.name != "_serf_ping") ++counters_.unsupported;
-    return;
-  }
+  if (query.name.starts_with("_serf_")) return on_internal_query(query, ref);
   if (out_->queries.full()) return void(++out_->dropped);
   QueryEvent& event = out_->queries.emplace_back();
   event.ref = ref;
@@ -124,6 +154,10 @@ void Node::on_response_message(Bytes payload) {
   const bool ack = (response.flags & wire::kResponseFlagAck) != 0;
   const QueryToken token = open_queries_.match(response.ltime, response.id, response.from, ack, now_);
   if (token == 0) return;
+  if (token == dispute_.token) {
+    if (!ack) on_dispute_answer(response.payload);
+    return;
+  }
   if (out_->responses.full()) return void(++out_->dropped);
   ResponseEvent& event = out_->responses.emplace_back();
   event.token = token;
@@ -160,18 +194,23 @@ std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, s
 
 QueryToken Node::query(Instant now, const QueryParams& params, Outbox& out) {
   begin(now, out);
+  const QueryToken token = ask(params);
+  end();
+  return token;
+}
+
+QueryToken Node::ask(const QueryParams& params) {
   std::array<std::uint8_t, kQueryBytesMax> memory;
   const auto id = static_cast<std::uint32_t>(rng_.below(std::uint64_t{1} << 31));
   const std::size_t size = encode_query(params, 0, id, memory);
   QueryToken token = 0;
   if (size > 0) {
     const Duration timeout = params.timeout > Duration{} ? params.timeout : default_query_timeout();
-    token = open_queries_.open(query_clock_.now(), id, now + timeout);
+    token = open_queries_.open(query_clock_.now(), id, now_ + timeout);
     query_clock_.increment();
     // Handled like anybody's: passed on, and answered by ourselves if we are meant.
     on_query_message(Bytes(memory).first(size), false);
   }
-  end();
   return token;
 }
 

@@ -24,6 +24,7 @@
 #include "swim/members.h"
 #include "swim/outbox.h"
 #include "wire/packet.h"
+#include "wire/security.h"
 #include "wire/stream.h"
 
 namespace shoal::swim {
@@ -34,6 +35,9 @@ struct Options {
   Versions versions{1, 5, 2, 2, 5, 5};
   Timing timing;
   bool compress = true;
+  InlineVector<FixedBytes<wire::kAeadKeyBytesMax>, wire::Keyring::kKeysMax> keys;  // The first encrypts. None: plain.
+  std::array<std::uint8_t, wire::NonceSource::kSeedBytes> nonce_seed{};            // REQUIRED with keys: never the same twice.
+  FixedString<wire::kLabelBytesMax> label;  // Stock serf agents know no labels: empty for them.
   std::size_t members_max = 10'000;
   std::size_t inbound_streams_max = 16;  // More push/pulls at once are closed unanswered.
   std::size_t outbound_streams_max = 8;
@@ -47,6 +51,10 @@ struct Options {
 enum class Refusal : std::uint8_t {
   kMalformed,    // A message that does not decode.
   kUnsupported,  // A type that nobody knows or that may not stand here.
+  kBadLabel,      // Another cluster's label, or none where one is due.
+  kEncrypted,     // And we have no key.
+  kNotEncrypted,  // And we have a key.
+  kBadKey,        // Encrypted, and none of our keys opens it.
   kBadCrc,
   kBadCompress,
   kBadCompound,
@@ -65,6 +73,8 @@ enum class Refusal : std::uint8_t {
   kCount,
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
+/// One that tells of another key, no key, or another label: most likely somebody's settings, not noise.
+[[nodiscard]] bool is_foreign(Refusal refusal);
 
 struct Counters {
   std::array<std::uint64_t, static_cast<std::size_t>(Refusal::kCount)> refused{};
@@ -112,7 +122,10 @@ class Upper {
   virtual void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) = 0;
   /// The user state of a push/pull; nothing = none.
   virtual void write_state(ByteWriter& out) = 0;
-  virtual void merge_state(Bytes state, bool join) = 0;
+  /// `joining`: it answers a join of ours.
+  virtual void merge_state(Bytes state, bool joining) = 0;
+  /// A datagram or stream from `from` that is not encrypted or labelled as ours are.
+  virtual void on_foreign(const Endpoint& from, Refusal why) = 0;
 
  protected:
   ~Upper() = default;
@@ -159,6 +172,10 @@ class Core final : private wire::MessageSink {
   [[nodiscard]] bool leaving() const { return leave_.phase != Leave::Phase::kNo; }
   [[nodiscard]] bool left() const { return leave_.phase == Leave::Phase::kDone; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const wire::Keyring& keyring() const { return keyring_; }
+  /// Keys may be changed at any time between two inputs, and by an Upper in the middle of one. REQUIRES: a ring that had
+  /// keys keeps one, and one that had none stays empty.
+  [[nodiscard]] wire::Keyring& keyring() { return keyring_; }
   [[nodiscard]] const BroadcastQueue& queue() const { return queue_; }
   [[nodiscard]] std::size_t others_alive() const;
   [[nodiscard]] const Options& options() const { return options_; }
@@ -225,6 +242,7 @@ class Core final : private wire::MessageSink {
   void advance_leave();
   void expire_errands();
   void refuse(Refusal refusal) { ++counters_.refused[static_cast<std::size_t>(refusal)]; }
+  void refuse_foreign(const Endpoint& from, Refusal why);
   void send_with_piggyback(const Endpoint& to, Bytes message);
   void send_sealed(const Endpoint& to, bool with_crc);
   void fill_broadcasts(std::size_t budget, std::size_t overhead_ml);
@@ -271,8 +289,9 @@ class Core final : private wire::MessageSink {
   void write_sealed(Session& session, Bytes plain);
   void on_stream_message(Session& session);
   void answer_error(Session& session, std::string_view text);
-  void merge(const wire::StreamReader& reader);
+  void merge(const wire::StreamReader& reader, bool joining);
   void merge_node(const wire::NodeState& node);
+  void on_bad_stream(Session& session, wire::StreamStatus status);
   void expire_streams();
   void start_tcp_ping(const Endpoint& to, std::string_view node);
 
@@ -300,6 +319,9 @@ class Core final : private wire::MessageSink {
   StreamId last_stream_ = 0;
   Counters counters_;
 
+  wire::Keyring keyring_;
+  wire::NonceSource nonces_;
+  wire::Security security_;
   wire::PacketOpener opener_;
   wire::PacketSealer sealer_;
   Buffer plain_;    // Scratch: a push/pull before compression.

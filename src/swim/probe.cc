@@ -75,7 +75,7 @@ void Core::start_probe(Slot target) {
   std::array<std::uint8_t, 768> suspect_memory;
   ByteWriter suspect(suspect_memory);
   wire::encode(suspect, wire::Suspect{record.incarnation, record.name.view(), options_.name.view()});
-  sealer_.begin();
+  sealer_.begin(security_);
   SHOAL_ASSERT(sealer_.add(writer.written()) && sealer_.add(suspect.written()));
   send_sealed(record.endpoint, record.versions[1] >= 5);
 }
