@@ -183,6 +183,10 @@ void Core::on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& ou
       case wire::StreamStatus::kIncomplete: break;
       case wire::StreamStatus::kComplete: on_stream_message(*s); break;
       case wire::StreamStatus::kMalformed:
+      case wire::StreamStatus::kBadLabel:
+      case wire::StreamStatus::kNotEncrypted:
+      case wire::StreamStatus::kBadKey:
+      case wire::StreamStatus::kBadCompress:
         refuse(Refusal::kBadStream);
         fail(*s, "the answer cannot be read");
         break;
