@@ -1,6 +1,7 @@
 // Queries that serf nodes put to each other (gossip-protocol facts 5.9): whose a name is, and the keys. The application
 // never sees them. And what becomes of us when another node has our name.
 #include <algorithm>
+#include <cstdio>
 
 #include "base/base64.h"
 #include "serf/node.h"
@@ -165,21 +166,18 @@ bool Node::try_key_list(const QueryRef& ref, std::size_t shown) {
   wire::encode_key_list(list, std::span(keys.begin(), shown));
   FixedString<96> message;
   if (shown < ring.size()) {
-    const auto add = [&message](std::string_view text) { static_cast<void>(message.append(text)); };
-    add("truncated key list response, showing first ");
-    add(std::to_string(shown));
-    add(" of ");
-    add(std::to_string(ring.size()));
-    add(" keys");
+    char text[96];
+    std::snprintf(text, sizeof text, "truncated key list response, showing first %zu of %zu keys", shown, ring.size());
+    message.assign_cut(text);
   }
   if (!list.ok()) return false;
   std::array<std::uint8_t, kQueryBytesMax> memory;
   ByteWriter writer(memory);
   wire::encode(writer, wire::KeyResponse{true, message.view(), list.written(), keys[0]});
   const bool sent = writer.ok() && send_response(ref, writer.written(), 0);
-  wipe(texts_memory);
-  wipe(list_memory);
-  wipe(memory);
+  wire::wipe(texts_memory);
+  wire::wipe(list_memory);
+  wire::wipe(memory);
   return sent;
 }
 
@@ -205,7 +203,7 @@ QueryToken Node::key_query(Instant now, KeyOperation operation, Bytes key, Outbo
   wire::encode(writer, wire::KeyRequest{key});
   SHOAL_ASSERT(writer.ok());
   const QueryToken token = ask({.name = query_name(operation), .payload = writer.written()});
-  wipe(memory);
+  wire::wipe(memory);
   end();
   return token;
 }
