@@ -91,8 +91,7 @@ void Node::settle_dispute() {
   const Endpoint other = dispute_.other;
   const bool alone = dispute_.answers == 0;
   // Two nodes that know nobody else cannot both go: the lower address keeps the name.
-  const bool keep =
-      alone ? !higher_place(swim_.self().endpoint, other) : dispute_.ours >= dispute_.answers / 2 + 1;
+  const bool keep = alone ? !higher_place(swim_.self().endpoint, other) : dispute_.ours >= dispute_.answers / 2 + 1;
   open_queries_.close(dispute_.token);
   dispute_ = {};
   dispute_.not_before = now_ + kDisputePause;

@@ -59,8 +59,8 @@ struct NodeCounters {
   std::uint64_t unsupported = 0;  // A serf type that is unknown or not handled yet.
   std::uint64_t queries_old = 0;  // Lamport time too far behind the clock.
   std::uint64_t queries_repeated = 0;
-  std::uint64_t relays_refused = 0;   // Not an answer, or not for a member.
-  std::uint64_t events_refused = 0;   // Too old, too large, or too many of one Lamport time.
+  std::uint64_t relays_refused = 0;  // Not an answer, or not for a member.
+  std::uint64_t events_refused = 0;  // Too old, too large, or too many of one Lamport time.
   std::uint64_t events_repeated = 0;
   std::uint64_t coordinates_refused = 0;
   std::uint64_t clock_jumps = 0;      // An absurd Lamport time, not taken.

@@ -78,8 +78,8 @@ class OpenQueries {
 struct QueryRef {
   LamportTime ltime = 0;
   std::uint32_t id = 0;
-  Endpoint reply_to;        // The Addr:Port in the query, not where the datagram came from.
-  bool via_stream = false;  // It came over TCP; so goes the answer.
+  Endpoint reply_to;              // The Addr:Port in the query, not where the datagram came from.
+  bool via_stream = false;        // It came over TCP; so goes the answer.
   std::uint8_t relay_factor = 0;  // Members by way of which the answer goes as well.
   Instant deadline{};
 };

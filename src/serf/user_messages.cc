@@ -7,7 +7,7 @@ namespace shoal::serf {
 namespace {
 
 constexpr std::size_t kRelaysMax = 16;  // Of one answer, whatever the query asks for.
-constexpr LamportTime kWindow = 512;  // Serf's event and query buffers; older messages are dropped.
+constexpr LamportTime kWindow = 512;    // Serf's event and query buffers; older messages are dropped.
 
 [[nodiscard]] bool too_old(LamportTime ltime, LamportTime clock) { return clock > kWindow && ltime < clock - kWindow; }
 

@@ -88,10 +88,6 @@ void Core::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& 
   ++counters_.packets_in;
   switch (opener_.open(datagram, *this, security_)) {
     case wire::PacketFault::kNone: break;
-    case wire::PacketFault::kBadLabel:
-    case wire::PacketFault::kNotEncrypted:
-    case wire::PacketFault::kBadKey:
-    case wire::PacketFault::kBadPadding: refuse(Refusal::kUnsupported); break;
     case wire::PacketFault::kEmpty: refuse(Refusal::kMalformed); break;
     case wire::PacketFault::kBadLabel: refuse_foreign(from, Refusal::kBadLabel); break;
     case wire::PacketFault::kNotEncrypted: refuse_foreign(from, Refusal::kNotEncrypted); break;

@@ -36,7 +36,7 @@ struct Options {
   Timing timing;
   bool compress = true;
   InlineVector<FixedBytes<wire::kAeadKeyBytesMax>, wire::Keyring::kKeysMax> keys;  // The first encrypts. None: plain.
-  std::array<std::uint8_t, wire::NonceSource::kSeedBytes> nonce_seed{};            // REQUIRED with keys: never the same twice.
+  std::array<std::uint8_t, wire::NonceSource::kSeedBytes> nonce_seed{};  // REQUIRED with keys: never the same twice.
   FixedString<wire::kLabelBytesMax> label;  // Stock serf agents know no labels: empty for them.
   std::size_t members_max = 10'000;
   std::size_t inbound_streams_max = 16;  // More push/pulls at once are closed unanswered.
@@ -49,8 +49,8 @@ struct Options {
 
 /// Why something that arrived was not used. Never fatal; each is counted.
 enum class Refusal : std::uint8_t {
-  kMalformed,    // A message that does not decode.
-  kUnsupported,  // A type that nobody knows or that may not stand here.
+  kMalformed,     // A message that does not decode.
+  kUnsupported,   // A type that nobody knows or that may not stand here.
   kBadLabel,      // Another cluster's label, or none where one is due.
   kEncrypted,     // And we have no key.
   kNotEncrypted,  // And we have a key.
@@ -173,8 +173,8 @@ class Core final : private wire::MessageSink {
   [[nodiscard]] bool left() const { return leave_.phase == Leave::Phase::kDone; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const wire::Keyring& keyring() const { return keyring_; }
-  /// Keys may be changed at any time between two inputs, and by an Upper in the middle of one. REQUIRES: a ring that had
-  /// keys keeps one, and one that had none stays empty.
+  /// Keys may be changed at any time between two inputs, and by an Upper in the middle of one. REQUIRES: a ring that
+  /// had keys keeps one, and one that had none stays empty.
   [[nodiscard]] wire::Keyring& keyring() { return keyring_; }
   [[nodiscard]] const BroadcastQueue& queue() const { return queue_; }
   [[nodiscard]] std::size_t others_alive() const;
