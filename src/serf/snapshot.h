@@ -31,6 +31,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 
 #include "base/named_table.h"
@@ -104,7 +105,7 @@ struct SnapshotEffect {
     kSync,              // fsync PATH.
     kBeginCompaction,   // Open PATH.compact for writing, empty. PATH stays open and as it is.
     kCompactionPart,    // Write `bytes` to the end of PATH.compact.
-    kFinishCompaction,  // fsync PATH.compact, rename it to PATH; from now on its descriptor is the one to append to.
+    kFinishCompaction,  // fsync PATH.compact, rename it to PATH, append to it from now on. Failed = not renamed.
   };
   Kind kind = Kind::kAppend;
   Bytes bytes{};
@@ -143,7 +144,7 @@ class SnapshotWriter {
   void on_clocks(const SnapshotClocks& clocks);
   /// This node leaves: written and synced at once, nothing is recorded after it.
   void leave();
-  /// The program ends: all that waits is due at once, then synced. idle() says when that is done.
+  /// The program ends: all that waits is due at once, then synced. closed() says when that is done.
   void close();
 
   [[nodiscard]] std::optional<SnapshotEffect> take_effect(Instant now);
@@ -151,9 +152,10 @@ class SnapshotWriter {
   void on_write_failed(Instant now);
   [[nodiscard]] Instant next_deadline() const;
 
-  /// Nothing waits and nothing is under way. After close(): also when what waits cannot be written, since the disk has
-  /// just failed.
-  [[nodiscard]] bool idle() const;
+  /// After close(): all is written and synced, or the disk has just refused it. The files may be closed.
+  [[nodiscard]] bool closed(Instant now) const {
+    return closing_ && doing_ == Doing::kNothing && next_deadline() > now;
+  }
   [[nodiscard]] std::size_t alive() const { return nodes_.size(); }
   [[nodiscard]] std::uint64_t compactions() const { return compactions_; }
   [[nodiscard]] std::uint64_t write_errors() const { return write_errors_; }
@@ -162,28 +164,57 @@ class SnapshotWriter {
   [[nodiscard]] std::uint64_t members_dropped() const { return members_dropped_; }  // Beyond members_max.
 
  private:
-  /// kBroken: the last write failed, so nothing may be appended until a compaction has replaced the file.
-  enum class State : std::uint8_t { kAppending, kBroken, kCompacting };
+  /// kBroken: the last append failed, so nothing more may be appended until a compaction has replaced the file.
+  enum class FileState : std::uint8_t { kGood, kBroken };
+  /// The effect under way, whose answer is awaited.
   enum class Doing : std::uint8_t { kNothing, kAppend, kSync, kBegin, kPart, kFinish };
 
-  Slot make_room();
-  void put_line(std::string_view word, std::string_view name, std::string_view rest);
+  Slot insert(std::string_view name, const Endpoint& endpoint);
+  [[nodiscard]] bool make_room();
+  void erase(Slot slot);
+  void put_line(std::initializer_list<std::string_view> parts, std::size_t reserve);
   void put_clock_lines();
-  [[nodiscard]] std::uint64_t size_limit() const;
+  [[nodiscard]] bool in_a_hurry() const { return left_ || closing_; }
+  [[nodiscard]] bool has_lines() const { return pending_size_ > 0 || (!left_ && clocks_ != clocks_written_); }
   [[nodiscard]] bool wants_compaction() const;
-  [[nodiscard]] Instant flush_at() const;
-  [[nodiscard]] std::optional<SnapshotEffect> next_part();
-  void end_compaction(bool done);
+  [[nodiscard]] SnapshotEffect begin_compaction(Instant now);
+  [[nodiscard]] SnapshotEffect next_part();
+  void end_compaction(Instant now, bool done);
 
   SnapshotOptions options_;
   NamedTable<SnapshotNode> nodes_;
-  std::size_t slots_used_ = 0;  // The highest slot ever used, plus one.
-  SnapshotClocks clocks_;
-  SnapshotClocks clocks_written_;
-  State state_ = State::kAppending;
+  std::size_t slots_used_ = 0;     // The highest slot ever used, plus one.
+  SnapshotClocks clocks_;          // Seen by now,
+  SnapshotClocks clocks_written_;  // and said by the file with what is pending.
+  bool left_ = false;
+  bool closing_ = false;
+
+  FileState file_ = FileState::kGood;
   Doing doing_ = Doing::kNothing;
-  Buffer pending_;
+  std::uint64_t size_ = 0;            // Of the file, by what was written.
+  std::uint64_t size_compacted_ = 0;  // After the last compaction.
+  bool stale_ = false;                // Lines were dropped: the file does not say all that we know.
+  bool sync_due_ = false;
+  Instant flush_at_{};  // Not sooner, so that lines go together.
+
+  bool compacting_ = false;
+  bool was_stale_ = false;           // Before the compaction under way.
+  Slot next_slot_ = 0;               // The walk of the compaction under way.
+  bool tail_written_ = false;        // The walk is over, the clocks are written too:
+  SnapshotClocks clocks_compacted_;  // these.
+  std::uint64_t compact_size_ = 0;   // What it has written.
+  Instant compact_at_{};             // Not sooner.
+
+  Buffer pending_;  // Whole lines, not yet written,
+  std::size_t pending_size_ = 0;
+  std::size_t appending_ = 0;  // the first of them being written right now.
   Buffer part_;
+
+  std::uint64_t compactions_ = 0;
+  std::uint64_t write_errors_ = 0;
+  std::uint64_t lines_dropped_ = 0;
+  std::uint64_t names_refused_ = 0;
+  std::uint64_t members_dropped_ = 0;
 };
 
 }  // namespace shoal::serf

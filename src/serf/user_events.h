@@ -88,7 +88,7 @@ class EventBuffer {
   [[nodiscard]] Bytes payload_of(const Mark& mark) const;
   [[nodiscard]] std::size_t stored(const Time& time) const;
   void forget(Time& time);
-  void forget_oldest();
+  bool forget_before(LamportTime ltime);
   std::uint64_t store(std::string_view name, Bytes payload);
 
   FixedVector<Time> times_;  // By Lamport time mod kTimes.
