@@ -30,6 +30,7 @@ THIRD_PARTY = {  # Header, as a regular expression: the one folder that may see 
     r"ares.*\.h": "reactor",
     r"pb(_\w+)?\.h|shoal\.pb\.h": "announce",
     r"re2/.*": "serf",
+    r"nettle/.*": "wire",
     r"toml\+\+/.*|toml\.hpp": "config",
     r"doctest/.*": "test",
 }
