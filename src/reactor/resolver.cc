@@ -160,6 +160,7 @@ void Resolver::Impl::make_channel() {
   settings.timeout = static_cast<int>(to_ms(options.try_timeout));
   settings.tries = options.tries;
   settings.lookups = options.use_hosts_file ? lookups : lookups_without_file;
+  settings.udp_port = options.port;
   settings.resolvconf_path = options.resolv_conf.data();
   settings.sock_state_cb_data = this;
   settings.sock_state_cb = [](void* self, ares_socket_t fd, int read, int write) {
@@ -167,7 +168,7 @@ void Resolver::Impl::make_channel() {
   };
   SHOAL_ASSERT(::ares_init_options(&channel, &settings,
                                    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB |
-                                       ARES_OPT_RESOLVCONF) == ARES_SUCCESS);
+                                       ARES_OPT_RESOLVCONF | ARES_OPT_UDP_PORT) == ARES_SUCCESS);
   if (!options.servers.empty()) set_servers(options.servers);
 }
 

@@ -35,6 +35,7 @@ class Resolver {
   struct Options {
     std::vector<Endpoint> servers;  // Empty = as the next says.
     std::string resolv_conf = "/etc/resolv.conf";
+    std::uint16_t port = 53;  // Of the servers there, which have none.
     bool use_hosts_file = true;
     Duration try_timeout = 2s;  // A server is asked this long, then the next, then again.
     int tries = 2;

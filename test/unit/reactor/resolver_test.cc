@@ -17,8 +17,9 @@ namespace {
 // A DNS server of a few names. It knows the formats of RFC 1035 and RFC 2782 only as far as these answers go.
 class DnsServer {
  public:
-  explicit DnsServer(Loop& loop) : udp_(loop, [this](const Endpoint& from, Bytes query) { answer(from, query); }) {
-    REQUIRE(udp_.bind({IpAddress::v4(127, 0, 0, 1), 0}).ok());
+  explicit DnsServer(Loop& loop, const Endpoint& local = {IpAddress::v4(127, 0, 0, 1), 0})
+      : udp_(loop, [this](const Endpoint& from, Bytes query) { answer(from, query); }) {
+    REQUIRE(udp_.bind(local).ok());
   }
   [[nodiscard]] const Endpoint& at() const { return udp_.local(); }
   int queries = 0;
@@ -195,14 +196,14 @@ TEST_CASE("the deadline answers for a server that does not, and the question's p
 
 /// A resolv.conf that names the one server.
 void write_resolv_conf(const std::string& path, const Endpoint& server) {
-  const std::string text = "nameserver 127.0.0.1:" + std::to_string(server.port) + "\noptions timeout:1\n";
+  const std::string text = "nameserver " + std::string(to_text(server.addr).view()) + "\n";
   REQUIRE(replace_file(path, text, 0600).ok());
 }
 
 TEST_CASE("a changed resolv.conf is noticed with the next question, and open questions go to the new server") {
   TestLoop t;
   DnsServer first(t.loop);
-  DnsServer second(t.loop);
+  DnsServer second(t.loop, {IpAddress::v4(127, 0, 0, 2), first.at().port});
   char directory[] = "/tmp/shoal-unit-XXXXXX";
   REQUIRE(::mkdtemp(directory) != nullptr);
   const std::string path = std::string(directory) + "/resolv.conf";
@@ -210,7 +211,7 @@ TEST_CASE("a changed resolv.conf is noticed with the next question, and open que
   std::map<std::uint64_t, Resolved> answers;
   Resolver resolver(
       t.loop, [&](const Resolved& a) { answers.emplace(a.token, a); },
-      Resolver::Options{.resolv_conf = path, .try_timeout = 10s, .questions_max = 4});
+      Resolver::Options{.resolv_conf = path, .port = first.at().port, .try_timeout = 10s, .questions_max = 4});
   const auto answered = [&](std::uint64_t token) { return t.run_until([&] { return answers.count(token) == 1; }); };
 
   REQUIRE(resolver.resolve_host(1, "host.test", 1, t.loop.now() + 2s));
