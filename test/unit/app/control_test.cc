@@ -135,11 +135,12 @@ TEST_CASE("a command finds the named socket, asks, and prints the answer") {
   Fixture f;
   int pipe_fds[2];
   REQUIRE(::pipe(pipe_fds) == 0);
+  const std::string socket = socket_name();  // Of this process, not of the child.
   const pid_t child = ::fork();
   if (child == 0) {
     config::Loaded loaded;
     loaded.config.control.kind = config::Control::Kind::kSocket;
-    loaded.config.control.socket = socket_name();
+    loaded.config.control.socket = socket;
     const ControlOutcome outcome = run_control_command(command_of(Command::Kind::kMembers), loaded, 0);
     const ssize_t written = ::write(pipe_fds[1], outcome.out.data(), outcome.out.size());
     ::_exit(written < 0 ? 99 : outcome.exit_code);
@@ -155,7 +156,7 @@ TEST_CASE("a command finds the named socket, asks, and prints the answer") {
   f.loop.run();
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WEXITSTATUS(status) == 0);
+  REQUIRE(WEXITSTATUS(status) == 0);
   char text[256] = {};
   REQUIRE(::read(pipe_fds[0], text, sizeof text - 1) > 0);
   CHECK(std::string(text) == "NAME   ADDRESS        STATUS  TAGS\nweb-1  10.0.0.1:7946  alive   role=task\n");
