@@ -227,7 +227,11 @@ inline Lines stream_lines(Bytes bytes) {
   switch (reader.advance(bytes)) {
     case wire::StreamStatus::kIncomplete: return {"incomplete"};
     case wire::StreamStatus::kComplete: break;
-    case wire::StreamStatus::kMalformed: return {"malformed"};
+    case wire::StreamStatus::kMalformed:
+    case wire::StreamStatus::kBadLabel:
+    case wire::StreamStatus::kNotEncrypted:
+    case wire::StreamStatus::kBadKey:
+    case wire::StreamStatus::kBadCompress: return {"malformed"};
     case wire::StreamStatus::kEncrypted: return {"encrypted"};
     case wire::StreamStatus::kTooLarge: return {"too large"};
   }
