@@ -204,6 +204,14 @@ TEST_CASE("one odd round trip in three does not count, and the fourth pushes the
   CHECK(me.own().error > calm.own().error);  // Two of three: now it does.
 }
 
+TEST_CASE("no time at all counts as a microsecond") {
+  Coordinates me(Rng(1));
+  PeerCoordinate peer;
+  (void)me.update(peer, at(0.02), 0s);
+  CHECK(me.own().vec[0] == doctest::Approx(0.125 * (0.02002 - 1e-6)).epsilon(1e-6));
+  CHECK(me.own().error == kCoordinateErrorMax);
+}
+
 TEST_CASE("what is no coordinate, what nobody honest has, and an impossible round trip change nothing") {
   struct Bad {
     const char* what;
