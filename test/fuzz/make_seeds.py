@@ -67,6 +67,22 @@ def protobuf(fields: dict) -> bytes:
     return out
 
 
+SNAPSHOT = b"""alive: web 1 10.0.0.7:7946
+alive: db [2001:db8::7]:7946
+clock: 12
+event-clock: 3
+query-clock: 77
+not-alive: db
+coordinate: {}
+# a comment
+alive: n1 10.0.0.1:7946
+"""
+KEYRING = b"""[
+  "Vb2HCZOYRUfN0WYeHYtZHxJxpYxkIcdHGxhh8AKBqQI=",
+  "5K9OtfP7efFrNKe5WCQvXvnaXJ5cWP0SvXiwe0kkjM4="
+]"""
+
+
 ANNOUNCE = {
     "announcement": protobuf({1: 8080, 2: "web", 3: "ready", 10: 200, 11: 1795235379123, 12: 3, 13: 77}),
     "announcement-go": protobuf({1: 8080, 2: "web", 3: "ready"}),
@@ -144,6 +160,8 @@ def add_packet(seeds: Seeds, name: str, vector: dict) -> None:
         return
     seeds.add("messages", name, plain)
     seeds.add("msgpack", name, plain[1:])
+    seeds.add("coordinates", name, part_behind(plain, b"Payload") if plain[0] == 2 else b"")
+    seeds.add("keys", name, plain[1:] if b"PrimaryKey" in plain or b"Keys" in plain else b"")
     seeds.add("tags", name, part_behind(plain, b"Meta"))
     seeds.add("tags", name + "-filter", plain[plain.find(b"Filters") + 7:] if b"Filters" in plain else b"")
     if vector["transport"] == "tcp":
@@ -162,6 +180,13 @@ def main(root: pathlib.Path, out: pathlib.Path) -> None:
             count += 1
     for name, data in ANNOUNCE.items():
         seeds.add("announce", name, data)
+    seeds.add("snapshot", "plain", SNAPSHOT)
+    seeds.add("snapshot", "left", SNAPSHOT + b"leave\n")
+    seeds.add("snapshot", "life", SNAPSHOT + b"\0" + bytes(range(0, 250, 3)) * 4)
+    seeds.add("keys", "file", KEYRING)
+    seeds.add("keys", "ring", bytes(range(64)) * 2)
+    seeds.add("coordinates", "moves", bytes(range(80, 180)) * 8)
+    seeds.add("user_events", "some", bytes(range(0, 250, 7)) * 8)
     example = (root / "shoal.toml.example").read_text(encoding="utf-8")
     seeds.add("settings", "example", uncommented(example).encode())
     for folder in sorted((root / "test" / "fuzz" / "seeds").iterdir()):
