@@ -22,15 +22,6 @@ using fuzz::Memory;
 constexpr std::size_t kMembersMax = 12;
 constexpr std::size_t kActionsMax = 120;
 
-/// Everything the node sends goes through here.
-struct Peer final : wire::MessageSink {
-  void on_message(wire::MessageType type, Bytes body) override {
-    ++messages;
-    SHOAL_ASSERT(fuzz::whole_message(type, body));
-  }
-  std::size_t messages = 0;
-};
-
 class Stage {
  public:
   explicit Stage(fuzz::Input& in) : in_(in), node_{options(in.u8()), Rng(in.u8()), now_}, out_(kMembersMax) {
@@ -44,8 +35,8 @@ class Stage {
       check();
     }
     // An hour in which nothing comes: it calms down, and streams do not stay open for ever.
-    for (int i = 0; i < 60; ++i) {
-      now_ += 1min;
+    for (int i = 0; i < 6; ++i) {
+      now_ += 10min;
       wake();
     }
     for (const auto& [id, stream] : streams_) SHOAL_ASSERT(!stream.open);
@@ -53,8 +44,7 @@ class Stage {
 
  private:
   struct Stream {
-    Memory heard;  // What we said to the node: it stays where it is.
-    Memory said;   // What the node has written.
+    Memory said;  // What the node has written.
     bool outbound = false;
     bool open = true;
     bool connected = false;
@@ -71,30 +61,57 @@ class Stage {
     out.swim.outbound_streams_max = 5;
     out.swim.timing = (kind & 2) != 0 ? swim::local_timing() : swim::lan_timing();
     if ((kind & 4) != 0) out.swim.allow.push_back(*Cidr::parse("10.0.0.0/29"));
+    if ((kind & 8) != 0) {
+      out.swim.keys.push_back(key(1));
+      out.swim.keys.push_back(key(2));
+    }
+    if ((kind & 16) != 0) out.swim.label.assign_cut("lan");
+    if ((kind & 32) != 0) out.event_clock_seen = out.query_clock_seen = out.clock_seen = 40;
     return out;
   }
 
+  static FixedBytes<wire::kAeadKeyBytesMax> key(std::uint8_t number) {
+    FixedBytes<wire::kAeadKeyBytesMax> out;
+    SHOAL_ASSERT(out.assign(Memory(16, number)));
+    return out;
+  }
+  /// The network has the node's own keys, whatever they are by now.
+  [[nodiscard]] wire::Security security() { return {&node_.keyring(), node_.swim().options().label.view(), &nonces_}; }
+
   void act() {
     switch (in_.u8() % 16) {
-      case 0: return hear(fuzz::memory(in_.bytes()));
+      case 0: return hear(raw(in_.bytes()));
       case 1:
       case 2:
-      case 3: return hear(fuzz::packet(in_));
+      case 3: return hear(fuzz::packet(in_, security()));
       case 4: return step(std::chrono::milliseconds(in_.u8()));
       case 5: return step(std::chrono::seconds(in_.u8()));
       case 6: return accept();
       case 7: return stream_bytes(fuzz::memory(in_.bytes()));
-      case 8: return stream_bytes(fuzz::stream_message(in_));
+      case 8: return stream_message();
       case 9: return connected();
       case 10: return closed();
       case 11: return command();
       case 12: return answer();
       case 13: return respond();
-      case 14: return hear(fuzz::reply(in_, last_query_));
+      case 14: return hear(fuzz::reply(in_, last_.query, security()));
       default: return freeze(std::chrono::seconds(in_.u16()));
     }
   }
 
+  /// As it is; under the node's encryption when it has any, and the lowest bit of its length does not forbid it.
+  Memory raw(Bytes bytes) {
+    if (!security().encrypts() || bytes.empty() || bytes.size() % 2 != 0) return fuzz::memory(bytes);
+    Memory out(512);
+    ByteWriter front(out);
+    wire::put_label(front, security().label);
+    out.resize(front.size());
+    const std::size_t label = out.size();
+    out.resize(label + bytes.size() + wire::kSealOverheadBytes);
+    std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(label + wire::kSealFrontBytes));
+    wire::seal(node_.keyring().primary(), nonces_, as_bytes(security().label), MutableBytes(out).subspan(label));
+    return out;
+  }
   void hear(const Memory& datagram) {
     node_.on_packet(now_, fuzz::peer(in_.u8()), datagram, out_);
     drain();
@@ -138,9 +155,15 @@ class Stage {
     }
     return open.empty() ? nullptr : open[in_.u8() % open.size()];
   }
-  /// In pieces, as TCP has them.
-  void stream_bytes(const Memory& bytes) {
+  void stream_bytes(const Memory& bytes) { say(pick(), bytes); }
+  void stream_message() {
     auto* const stream = pick();
+    if (stream == nullptr) return;
+    const auto writer = stream->second.outbound ? wire::StreamSide::kAcceptor : wire::StreamSide::kInitiator;
+    say(stream, fuzz::stream_message(in_, security(), writer));
+  }
+  /// In pieces, as TCP has them.
+  void say(const std::pair<const swim::StreamId, Stream>* stream, const Memory& bytes) {
     if (stream == nullptr || !stream->second.connected) return;
     const std::size_t piece = 1 + std::size_t{in_.u8()} * 8;
     const swim::StreamId id = stream->first;
@@ -165,7 +188,7 @@ class Stage {
   }
 
   void command() {
-    const std::uint8_t kind = in_.u8() % 7;
+    const std::uint8_t kind = in_.u8() % 11;
     const Endpoint to = fuzz::peer(in_.u8());
     switch (kind) {
       case 0: node_.join(now_, to, out_); break;
@@ -176,12 +199,21 @@ class Stage {
         node_.leave(now_, out_);
         break;
       }
+      case 7: (void)node_.user_event(now_, fuzz::name(in_.u8()), in_.bytes(), in_.flag(), out_); break;
+      case 8: (void)node_.force_leave(now_, fuzz::name(in_.u8()), in_.flag(), out_); break;
+      case 9: (void)node_.key_query(now_, serf::KeyOperation::kList, {}, out_); break;
+      case 10: {
+        const serf::KeyOperation operation = in_.flag() ? serf::KeyOperation::kInstall : serf::KeyOperation::kUse;
+        (void)node_.key_query(now_, operation, Memory(16, in_.u8() % 8), out_);
+        break;
+      }
       default: {
         serf::QueryParams params;
         const Memory payload = fuzz::memory(in_.bytes());
         params.name = kind == 4 ? "solicit" : "depart";
         params.payload = payload;
         params.ack = in_.flag();
+        params.relay_factor = in_.u8() % 5;
         params.timeout = std::chrono::seconds(in_.u8() % 30);
         if (in_.flag()) params.node_filter = fuzz::name(in_.u8());
         if (in_.flag()) {
@@ -197,7 +229,11 @@ class Stage {
   }
   /// To the newest thing that it asked of us, so that probes and push/pulls can succeed.
   void answer() {
-    if (last_probe_ != 0) hear(fuzz::sealed({fuzz::encoded(wire::Ack{last_probe_})}, false));
+    if (last_.ping == 0) return;
+    wire::Ack ack{last_.ping};
+    const Memory payload = fuzz::memory(in_.flag() ? in_.short_bytes() : Bytes{});
+    ack.payload = payload;
+    hear(fuzz::sealed({fuzz::encoded(ack)}, false, false, security()));
   }
   void respond() {
     if (asked_.empty()) return;
@@ -213,19 +249,28 @@ class Stage {
       if (asked_.size() == 16) asked_.erase(asked_.begin());
       asked_.push_back(query.ref);
     }
-    for (const serf::MemberEvent& event : out_.members) {
-      SHOAL_ASSERT(event.kind == serf::MemberEventKind::kReap || node_.members().get(event.name.view()) != nullptr);
-    }
+    check_news();
     out_.clear();
   }
 
+  /// A member that is told of can be looked up, unless it is told to be forgotten again.
+  void check_news() {
+    for (const serf::MemberEvent& event : out_.members) {
+      bool forgotten = false;
+      for (const serf::MemberEvent& other : out_.members) {
+        forgotten = forgotten || (other.kind == serf::MemberEventKind::kReap && other.name == event.name);
+      }
+      SHOAL_ASSERT(forgotten || node_.members().get(event.name.view()) != nullptr);
+    }
+  }
+
   void check_packet(Bytes datagram) {
-    SHOAL_ASSERT(!datagram.empty() && datagram.size() <= wire::kPacketBudget + wire::kCrcHeaderBytes);
+    const std::size_t most = wire::kPacketBudget + wire::kCrcHeaderBytes + wire::packet_overhead(security());
+    SHOAL_ASSERT(!datagram.empty() && datagram.size() <= most);
     static wire::PacketOpener opener(128 * 1024);
-    Peer sink;
-    SHOAL_ASSERT(opener.open(datagram, sink) == wire::PacketFault::kNone);
-    SHOAL_ASSERT(sink.messages > 0);
-    fuzz::note_questions(datagram, opener, last_probe_, last_query_);
+    last_.messages = 0;
+    SHOAL_ASSERT(opener.open(datagram, last_, security()) == wire::PacketFault::kNone);
+    SHOAL_ASSERT(last_.messages > 0);
   }
 
   void follow(const swim::StreamEffect& effect) {
@@ -244,7 +289,8 @@ class Stage {
       case swim::StreamEffect::Kind::kWrite:
         SHOAL_ASSERT(!effect.bytes.empty());
         stream.said.insert(stream.said.end(), effect.bytes.begin(), effect.bytes.end());
-        fuzz::check_stream(stream.said);
+        fuzz::check_stream(stream.said, security(),
+                           stream.outbound ? wire::StreamSide::kInitiator : wire::StreamSide::kAcceptor);
         break;
       case swim::StreamEffect::Kind::kFinish: stream.finishing = true; break;
       case swim::StreamEffect::Kind::kClose: stream.open = false; break;
@@ -254,7 +300,7 @@ class Stage {
   void check() const {
     SHOAL_ASSERT(node_.next_deadline() != kNever);
     SHOAL_ASSERT(node_.members().size() <= kMembersMax && node_.swim().members().size() <= kMembersMax);
-    SHOAL_ASSERT(node_.swim().self().name == std::string_view("me"));
+    SHOAL_ASSERT(node_.swim().self().name == node_.name());
     SHOAL_ASSERT(node_.leaving() || node_.swim().self().state == swim::State::kAlive);
     for (const swim::Slot slot : node_.swim().members().slots()) {
       const swim::Record& record = node_.swim().members()[slot];
@@ -269,8 +315,8 @@ class Stage {
   serf::Outbox out_;
   std::map<swim::StreamId, Stream> streams_;
   std::vector<serf::QueryRef> asked_;
-  std::uint32_t last_probe_ = 0;
-  fuzz::Asked last_query_;
+  fuzz::Listener last_;
+  wire::NonceSource nonces_{std::array<std::uint8_t, wire::NonceSource::kSeedBytes>{7}};
 };
 
 }  // namespace

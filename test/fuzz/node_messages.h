@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "input.h"
 #include "support/gossip_trace.h"
+#include "swim/outbox.h"
 #include "wire/messages.h"
 #include "wire/packet.h"
 #include "wire/stream.h"
@@ -81,8 +82,17 @@ inline Memory query(Input& in) {
   message.flags = in.u8() % 4;
   message.relay_factor = in.u8() % 6;
   message.timeout_ns = static_cast<std::int64_t>(in.number()) * 100'000'000;
-  message.name = in.flag() ? std::string_view("announce") : std::string_view(text);
+  message.name = text;
   message.payload = as_bytes(text);
+  const std::uint8_t kind = in.u8();
+  const Memory key(16 + 8 * (kind >> 4 & 1), static_cast<std::uint8_t>(kind >> 5));
+  const Memory key_request = encoded(wire::KeyRequest{key});
+  static constexpr std::array<std::string_view, 7> kNames = {"announce",          "_serf_conflict", "_serf_list-keys",
+                                                             "_serf_install-key", "_serf_use-key",  "_serf_remove-key",
+                                                             "_serf_ping"};
+  if (kind % 8 < kNames.size()) message.name = kNames[kind % 8];
+  if (kind % 8 == 1) message.payload = as_bytes(name(in.u8()));
+  if (kind % 8 > 1 && kind % 8 < 6) message.payload = key_request;
   return encoded(message);
 }
 
@@ -148,22 +158,23 @@ inline Memory message(Input& in) {
 }
 
 /// One datagram of these; what does not fit stays out.
-inline Memory sealed(const std::vector<Memory>& messages, bool compress, bool with_crc = false) {
+inline Memory sealed(const std::vector<Memory>& messages, bool compress, bool with_crc,
+                     const wire::Security& security) {
   wire::PacketSealer sealer(compress);
-  sealer.begin();
+  sealer.begin(security);
   for (const Memory& one : messages) {
     if (!one.empty()) (void)sealer.add(one);
   }
-  Memory out(wire::kPacketBudget + wire::kCrcHeaderBytes);
+  Memory out(swim::Outbox::kPacketBytesMax);
   out.resize(sealer.finish(with_crc, out));
   return out;
 }
 
-inline Memory packet(Input& in) {
+inline Memory packet(Input& in, const wire::Security& security) {
   const std::uint8_t kind = in.u8();
   std::vector<Memory> messages;
   for (int i = 0; i <= kind % 4; ++i) messages.push_back(message(in));
-  return sealed(messages, (kind & 0x10) != 0, (kind & 0x20) != 0);
+  return sealed(messages, (kind & 0x10) != 0, (kind & 0x20) != 0, security);
 }
 
 /// A user state of serf.
@@ -183,7 +194,7 @@ inline Memory serf_state(Input& in) {
 }
 
 /// What a peer may say on a stream, whole.
-inline Memory stream_message(Input& in) {
+inline Memory stream_message(Input& in, const wire::Security& security, wire::StreamSide writer) {
   const std::uint8_t kind = in.u8();
   Memory plain;
   switch (kind % 6) {
@@ -211,9 +222,8 @@ inline Memory stream_message(Input& in) {
       plain = test::joined({encoded(wire::UserHeader{static_cast<std::uint32_t>(payload.size())}), payload});
     }
   }
-  if ((kind & 0x40) == 0) return plain;
-  Memory out(2 * plain.size() + 64);
-  out.resize(wire::seal_stream(plain, true, out));
+  Memory out(2 * plain.size() + 512);
+  out.resize(wire::seal_stream(plain, (kind & 0x40) != 0, out, security, writer));
   return out;
 }
 
@@ -223,14 +233,20 @@ struct Asked {
   std::uint32_t id = 0;
 };
 
-inline Memory reply(Input& in, const Asked& asked) {
+inline Memory reply(Input& in, const Asked& asked, const wire::Security& security) {
   wire::QueryResponse message;
   message.ltime = asked.ltime;
   message.id = asked.id;
   message.from = name(in.u8());
   message.flags = in.u8() % 2;
-  message.payload = in.short_bytes();
-  return sealed({test::user_of(message)}, false);
+  wire::ConflictResponse known;
+  const Endpoint at = peer(in.u8());
+  known.member.emplace().name = name(in.u8());
+  known.member->addr = at.addr.raw();
+  known.member->port = at.port;
+  const Memory conflict = encoded(known);
+  message.payload = in.flag() ? Bytes(conflict) : in.short_bytes();
+  return sealed({test::user_of(message)}, false, false, security);
 }
 
 // ---- What a node sends
@@ -285,11 +301,11 @@ inline bool whole_message(wire::MessageType type, Bytes body) {
   return false;
 }
 
-/// What a node has written on a stream so far is one whole message with whole nodes in it.
-inline void check_stream(Bytes said) {
+/// What a node has written on a stream so far is one whole message with whole nodes in it. By value: it is decrypted.
+inline void check_stream(Memory said, const wire::Security& security, wire::StreamSide writer) {
   static Memory scratch(256 * 1024);
-  wire::StreamReader reader(scratch);
-  SHOAL_ASSERT(reader.advance(said) == wire::StreamStatus::kComplete);
+  wire::StreamReader reader(scratch, security, writer);
+  SHOAL_ASSERT(reader.advance_in_place(said) == wire::StreamStatus::kComplete);
   if (reader.type() != wire::MessageType::kPushPull) return;
   std::size_t nodes = 0;
   reader.for_each_node([&](const wire::NodeState& node) {
@@ -299,23 +315,21 @@ inline void check_stream(Bytes said) {
   SHOAL_ASSERT(nodes == reader.header().nodes);
 }
 
-/// Keeps the last ping and the last query of a datagram that the node sends.
-inline void note_questions(Bytes datagram, wire::PacketOpener& opener, std::uint32_t& ping, Asked& query) {
-  struct Sink final : wire::MessageSink {
-    void on_message(wire::MessageType type, Bytes body) override {
-      wire::Ping p;
-      if (type == wire::MessageType::kPing && wire::decode(body, p)) ping = p.seq_no;
-      wire::Query q;
-      const bool is_query = type == wire::MessageType::kUser && !body.empty() &&
-                            body[0] == static_cast<std::uint8_t>(wire::SerfType::kQuery);
-      if (is_query && wire::decode(body.subspan(1), q)) query = {q.ltime, q.id};
-    }
-    std::uint32_t ping = 0;
-    Asked query;
-  } sink;
-  (void)opener.open(datagram, sink);
-  if (sink.ping != 0) ping = sink.ping;
-  if (sink.query.ltime != 0) query = sink.query;
-}
+/// Looks at all that a node sends, and keeps its last ping and query, so that they can be answered.
+struct Listener final : wire::MessageSink {
+  void on_message(wire::MessageType type, Bytes body) override {
+    ++messages;
+    SHOAL_ASSERT(whole_message(type, body));
+    wire::Ping p;
+    if (type == wire::MessageType::kPing && wire::decode(body, p)) ping = p.seq_no;
+    wire::Query q;
+    const bool is_query =
+        type == wire::MessageType::kUser && body[0] == static_cast<std::uint8_t>(wire::SerfType::kQuery);
+    if (is_query && wire::decode(body.subspan(1), q)) query = {q.ltime, q.id};
+  }
+  std::size_t messages = 0;
+  std::uint32_t ping = 0;
+  Asked query;
+};
 
 }  // namespace shoal::fuzz

@@ -50,7 +50,8 @@ struct Disk {
   }
   /// Part of it may be in the file.
   void fail(const SnapshotEffect& effect, std::size_t kept) {
-    if (effect.kind == SnapshotEffect::Kind::kAppend) file += as_text(effect.bytes.first(kept % (effect.bytes.size() + 1)));
+    if (effect.kind == SnapshotEffect::Kind::kAppend)
+      file += as_text(effect.bytes.first(kept % (effect.bytes.size() + 1)));
   }
 };
 

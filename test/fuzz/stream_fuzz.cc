@@ -1,5 +1,5 @@
-// Streams: however the bytes are cut, the answer is the same; a complete push/pull has the nodes that it promises; under
-// encryption and a label the same comes out as without.
+// Streams: however the bytes are cut, the answer is the same; a complete push/pull has the nodes that it promises;
+// under encryption and a label the same comes out as without.
 #include <vector>
 
 #include "base/check.h"
@@ -84,7 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static Memory scratch(16 * 1024), other(16 * 1024);
   wire::StreamReader whole(scratch);
   const StreamStatus status = whole.advance(bytes);
-  SHOAL_ASSERT(wire::to_text(status).empty() == (status == StreamStatus::kIncomplete || status == StreamStatus::kComplete));
+  SHOAL_ASSERT(wire::to_text(status).empty() ==
+               (status == StreamStatus::kIncomplete || status == StreamStatus::kComplete));
 
   for (const std::size_t step : {std::size_t{1}, std::size_t{7}}) {
     Memory copy(bytes.begin(), bytes.end());

@@ -23,8 +23,9 @@ void buffer(fuzz::Input& in) {
     const std::uint8_t what = in.u8();
     if (what == 255) events.raise_minimum(in.u16());
     // Mostly near the clock, sometimes far ahead or behind.
-    const std::uint64_t ltime = what < 240 ? clock + what % 4 : what < 250 ? clock - std::min<std::uint64_t>(clock, in.u16())
-                                                                            : clock + in.u32();
+    const std::uint64_t ltime = what < 240   ? clock + what % 4
+                                : what < 250 ? clock - std::min<std::uint64_t>(clock, in.u16())
+                                             : clock + in.u32();
     clock = std::max(clock, ltime + 1);
     const std::string name = fuzz::copy_of(in.take(in.u8() % 3));
     const std::string payload(in.flag() ? std::size_t{in.u16()} % 1500 : in.u8() % 4, 'p');
