@@ -81,7 +81,7 @@ inline Memory query(Input& in) {
   message.filters = filters;
   message.flags = in.u8() % 4;
   message.relay_factor = in.u8() % 6;
-  message.timeout_ns = static_cast<std::int64_t>(in.number()) * 100'000'000;
+  message.timeout_ns = static_cast<std::int64_t>(in.number() * 100'000'000U);
   message.name = text;
   message.payload = as_bytes(text);
   const std::uint8_t kind = in.u8();
