@@ -101,6 +101,12 @@ void Node::join(Instant now, const Endpoint& to, Outbox& out) {
   end();
 }
 
+void Node::rejoin(Instant now, const Endpoint& to, Outbox& out) {
+  begin(now, out);
+  swim_.push_pull(now, to, true, out.net);
+  end();
+}
+
 void Node::push_pull(Instant now, const Endpoint& to, Outbox& out) {
   begin(now, out);
   swim_.push_pull(now, to, false, out.net);
