@@ -200,8 +200,8 @@ QueryToken Node::key_query(Instant now, KeyOperation operation, Bytes key, Outbo
   std::array<std::uint8_t, 64> memory;
   ByteWriter writer(memory);
   wire::encode(writer, wire::KeyRequest{key});
-  SHOAL_ASSERT(writer.ok());
-  const QueryToken token = ask({.name = query_name(operation), .payload = writer.written()});
+  const QueryToken token =
+      writer.ok() ? ask({.name = query_name(operation), .payload = writer.written()}) : QueryToken{0};
   wire::wipe(memory);
   end();
   return token;
