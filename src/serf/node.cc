@@ -340,10 +340,10 @@ bool Node::set_keys(std::span<const Key> keys) {
     static_cast<void>(ring.use(ring[1].raw()));
     static_cast<void>(ring.remove(old[0].view()));
   }
-  for (const Key& key : keys) static_cast<void>(ring.add(key.view()));
-  const bool used = ring.use(keys[0].view()) == wire::KeyResult::kOk;
-  SHOAL_ASSERT(used);
+  // The old primary goes before the others come: with it they could be one too many.
+  SHOAL_ASSERT(ring.add(keys[0].view()) == wire::KeyResult::kOk && ring.use(keys[0].view()) == wire::KeyResult::kOk);
   if (!wanted(old[0])) static_cast<void>(ring.remove(old[0].view()));
+  for (const Key& key : keys) SHOAL_ASSERT(ring.add(key.view()) == wire::KeyResult::kOk);
   for (Key& key : old) key = Key{};
   return true;
 }
