@@ -1,5 +1,7 @@
 // Members and intents: what swim reports and what join and leave intents say, put together (gossip-protocol facts 5.4,
 // and 5.7 for the same by push/pull).
+#include <algorithm>
+
 #include "serf/node.h"
 
 namespace shoal::serf {
@@ -151,7 +153,8 @@ void Node::on_clocks(const wire::SerfStateClocks& clocks) {
   witness(clock_, clocks.ltime);
   witness(event_clock_, clocks.event_ltime);
   witness(query_clock_, clocks.query_ltime);
-  if (ignoring_old_events_) event_buffer_.raise_minimum(clocks.event_ltime);
+  // Not an absurd time that our clock has not taken: it would make us deaf for good.
+  if (ignoring_old_events_) event_buffer_.raise_minimum(std::min(clocks.event_ltime, event_clock_.now()));
 }
 
 void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
