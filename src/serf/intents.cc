@@ -169,6 +169,8 @@ void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
 
 void Node::on_event(const wire::UserEvent& event) {
   if (!event_clock_.witness_state(event.ltime)) return void(++counters_.clock_jumps);
+  // More than there is room for are left for the next exchange: what was never taken is not yet known.
+  if (out_->user_events.full()) return void(++out_->dropped);
   static_cast<void>(accept_event(event));
 }
 
