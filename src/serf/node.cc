@@ -35,6 +35,8 @@ Node::Node(const NodeOptions& options, Rng rng, Instant now)
       events_(kEventQueueMax),
       coordinates_(rng_.fork()),
       swim_(options.swim, *this, rng_.fork(), now) {
+  for (Key& key : options_.swim.keys) key = Key{};  // Swim's keyring alone has them now.
+  options_.swim.keys.clear();
   static_cast<void>(clock_.witness_state(options.clock_seen));
   static_cast<void>(event_clock_.witness_state(options.event_clock_seen));
   static_cast<void>(query_clock_.witness_state(options.query_clock_seen));
