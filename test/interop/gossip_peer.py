@@ -19,6 +19,7 @@ class Heard:
     """One message out of a datagram: its type byte and body as they came, and what was around it."""
 
     def __init__(self, layers, data, source, key):
+        self.with_kinds = []  # The kinds of all messages of its datagram, in order.
         self.layers, self.data, self.source, self.key, self.when = layers, data, source, key, time.monotonic()
         self.kind = data[0]
         self.serf = data[1] if data[0] == USER and len(data) > 1 else None
@@ -238,6 +239,9 @@ class Peer:
                 if self.keys:
                     data, key = decrypted(self.keys, data)
                 messages = [Heard(layers, part, source, key) for layers, part in opened(data)]
+                kinds = [m.kind for m in messages]
+                for one in messages:
+                    one.with_kinds = kinds
                 with self._changed:
                     self.sizes.append(size)
                     self.heard += messages

@@ -530,27 +530,42 @@ class RotationWatch:
 class SerfAgent:
     """A stock agent, steered by the `serf` command over its own RPC port."""
 
-    def __init__(self, scene, name, join=(), tags=None, profile="local", extra=()):
-        self.name = name
+    def __init__(self, scene, name, join=(), tags=None, profile="local", key=None, extra=(), files=None):
+        self.scene, self.name, self.join, self._files = scene, name, join, files or name
         self.port, self.rpc = free_port(), free_port()
-        argv = ["serf", "agent", f"-node={name}", f"-bind=127.0.0.1:{self.port}", f"-rpc-addr=127.0.0.1:{self.rpc}",
-                f"-profile={profile}", "-log-level=debug", *extra]
-        argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
-        argv += [f"-join={address}" for address in join]
-        for address in join:  # The agent gives up at once when its seed is not there yet.
+        self.argv = ["serf", "agent", f"-node={name}", f"-bind=127.0.0.1:{self.port}",
+                     f"-rpc-addr=127.0.0.1:{self.rpc}", f"-profile={profile}", "-log-level=debug", *extra]
+        self.argv += [f"-encrypt={key}"] if key else []
+        self.argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
+        self.argv += [f"-join={address}" for address in join]
+        self.program = None
+        self.start()
+
+    def start(self):
+        """Also again, after a kill or a leave."""
+        for address in self.join:  # The agent gives up at once when its seed is not there yet.
             wait_until(lambda where=address: accepts_tcp(where), 10, f"somebody at {address}")
-        self.program = scene.run(name, argv)
+        self.program = self.scene.run(self._files, self.argv)
         self.log = self.program.log
-        wait_until(lambda: self._try_members() is not None or not self.program.running(), 15, f"agent {name}")
-        check(self.program.running(), f"the serf agent {name} did not start:\n" + self.log.tail())
+        wait_until(lambda: self._try_members() is not None or not self.program.running(), 15, f"agent {self.name}")
+        check(self.program.running(), f"the serf agent {self.name} did not start:\n" + self.log.tail())
+        return self
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
 
+    gossip = address  # As a Shoal calls it.
+
     @property
     def pid(self):
         return self.program.pid
+
+    def running(self):
+        return self.program.running()
+
+    def kill(self):
+        self.program.kill()
 
     def command(self, *words, timeout=20, raw=False):
         done = subprocess.run(["serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
@@ -704,7 +719,15 @@ class Scene:
         }, more)
         shoal = Shoal(self, name, settings)
         shoal.gossip = settings["gossip"]["bind"]
+        shoal.port = int(shoal.gossip.rsplit(":", 1)[1])
         return shoal.start() if start else shoal
+
+    def member(self, name, join=(), key=None, profile="lan", more=None, start=True):
+        """A shoal that is nothing but a member: a sidecar whose HAProxy has not come yet."""
+        gossip = {"join": [j if isinstance(j, str) else j.gossip for j in join], "profile": profile}
+        gossip.update({"key": key} if key else {})
+        return self.sidecar(name=name, socket_path=self.path("no-haproxy.sock"), more=merged({"gossip": gossip}, more),
+                            start=start)
 
     def task(self, join, name, worker=(), more=None, start=True, env=None):
         """A task with worker.py as its worker; `worker` are further words for it."""
@@ -722,6 +745,7 @@ class Scene:
         }, more)
         shoal = Shoal(self, name, settings, env)
         shoal.gossip, shoal.worker = settings["gossip"]["bind"], Worker(log)
+        shoal.port = int(shoal.gossip.rsplit(":", 1)[1])
         return shoal.start() if start else shoal
 
     def agent(self, name, **options):
