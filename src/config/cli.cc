@@ -196,6 +196,12 @@ class Walk {
                       "); leave the flag out",
                   kExitBadSettings);
     }
+    for (const Setting& setting : settings()) {
+      if (flag_of(setting).empty() && flag == long_flag_of(setting.key) && setting.key != "role" &&
+          !variable_of(setting).empty())
+        return fail("there is no flag " + flag + ": it is never a flag; write " + std::string(setting.key) +
+                    " in the file, or set the variable " + variable_of(setting));
+    }
     if (flag == "--role") return fail("--role is no flag; write shoal sidecar or shoal task");
     std::vector<std::string> flags = {"--config", "--output", "--help", "--join-srv"};
     for (const Setting& setting : settings()) {

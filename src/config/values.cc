@@ -18,6 +18,8 @@ constexpr std::size_t kPoolNameBytesMax = 64;     // As the announce messages.
 constexpr std::size_t kPrefixBytesMax = 32;       // Leaves room for the rest of a server's name in 64.
 constexpr std::size_t kSocketPathBytesMax = 107;  // sun_path less its end.
 constexpr std::size_t kTagBytesMax = 255;
+constexpr std::size_t kLabelBytesMax = 255;      // One byte of the packet holds its length.
+constexpr std::size_t kFilePathBytesMax = 4000;  // The kernel's 4,096 less the name of a file in it.
 
 template <typename Int>
 bool parse_whole(std::string_view text, Int& out) {
@@ -81,6 +83,32 @@ std::string check_alphabet(std::string_view text, std::size_t bytes_max, std::st
   const bool good = !text.empty() && text.size() <= bytes_max && std::all_of(text.begin(), text.end(), is_name_byte);
   if (good) return {};
   return std::string(what) + " has 1 to " + std::to_string(bytes_max) + " characters out of A-Z a-z 0-9 . _ : -";
+}
+
+/// Nothing when the text is not base64 with its padding, as RFC 4648 writes it.
+std::optional<std::vector<std::uint8_t>> decode_base64(std::string_view text) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::size_t padding = 0;
+  while (padding < 2 && !text.empty() && text.back() == '=') {
+    text.remove_suffix(1);
+    ++padding;
+  }
+  std::vector<std::uint8_t> out;
+  std::uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const std::size_t digit = kDigits.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    bits = bits << 6 | static_cast<std::uint32_t>(digit);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out.push_back(static_cast<std::uint8_t>(bits >> count));
+  }
+  // What is left over must be zero, so that each key has one text only.
+  if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
+  return out;
 }
 
 }  // namespace
@@ -248,6 +276,60 @@ std::string read_signal(std::string_view text, int& out) {
   }
   if (bare == "KILL") return "cannot be caught; SIGKILL comes by itself when the stop's budget ends";
   return "is none of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH";
+}
+
+std::string read_key(std::string_view text, std::vector<std::uint8_t>& out) {
+  const auto bytes = decode_base64(text);
+  if (!bytes) return "is no base64; write one line as `shoal keygen` prints it";
+  const std::size_t size = bytes->size();
+  if (size != 16 && size != 24 && size != 32) {
+    return "is base64 of " + std::to_string(size) + " bytes; an AES key has 16, 24 or 32, make one with `shoal keygen`";
+  }
+  out = *bytes;
+  return {};
+}
+
+std::string read_snapshot_dir(std::string_view text, std::string& out) {
+  out.clear();
+  if (text.empty() || text == "off") return {};
+  out = text;
+  return check_file_path(text);
+}
+
+std::string read_control_socket(std::string_view text, Control& out) {
+  out = {};
+  if (text == "off") {
+    out.kind = Control::Kind::kOff;
+    return {};
+  }
+  out.kind = Control::Kind::kSocket;
+  out.socket = text;
+  if (!text.empty() && text[0] == '@') {
+    // An abstract name has no NUL at its end, but the byte in front of it.
+    if (text.size() < 2 || text.size() > kSocketPathBytesMax + 1)
+      return "is no abstract name; write @ and 1 to 107 bytes after it";
+    return has_control_bytes(text) ? "has a control character in it" : std::string();
+  }
+  if (text.find('/') == std::string_view::npos)
+    return "is no path of a UNIX socket, such as /run/shoal/web.sock; for an abstract name write @name, for none off";
+  return check_socket_path(text);
+}
+
+std::string check_file_path(std::string_view text) {
+  if (text.empty()) return "is empty; write a path, or leave the setting out";
+  if (text.size() > kFilePathBytesMax) {
+    return "has " + std::to_string(text.size()) + " bytes; a path has at most " + std::to_string(kFilePathBytesMax);
+  }
+  if (has_control_bytes(text)) return "has a control character in it";
+  return {};
+}
+
+std::string check_label(std::string_view text) {
+  if (text.size() > kLabelBytesMax) {
+    return "has " + std::to_string(text.size()) + " bytes; a label has at most " + std::to_string(kLabelBytesMax);
+  }
+  if (has_control_bytes(text)) return "has a control character in it";
+  return {};
 }
 
 std::string check_node_name(std::string_view text) {

@@ -126,15 +126,21 @@ void Node::write_state(ByteWriter& out) {
   std::uint32_t lefts = 0;
   for (const Slot slot : members_.slots()) lefts += members_[slot].status == Status::kLeft ? 1U : 0U;
   const wire::SerfStateClocks clocks{clock_.now(), event_clock_.now(), query_clock_.now()};
-  wire::SerfStateWriter writer(out, clocks, static_cast<std::uint32_t>(members_.size()), lefts);
+  wire::SerfStateWriter writer(out, clocks, static_cast<std::uint32_t>(members_.size()), lefts,
+                               static_cast<std::uint32_t>(event_buffer_.times_stored()));
   for (const Slot slot : members_.slots()) writer.status(members_[slot].name.view(), members_[slot].status_ltime);
   for (const Slot slot : members_.slots()) {
     if (members_[slot].status == Status::kLeft) writer.left(members_[slot].name.view());
   }
+  event_buffer_.walk(
+      [&writer](LamportTime ltime, std::size_t count) { writer.events_at(ltime, static_cast<std::uint32_t>(count)); },
+      [&writer](std::string_view name, Bytes payload) { writer.event(name, payload); });
 }
 
 void Node::merge_state(Bytes state, bool join) {
-  static_cast<void>(join);  // Matters only to stored events, which are not delivered yet.
+  // What was told to the cluster before our first join is not for us; what we missed later is.
+  ignoring_old_events_ = join && !joined_;
+  joined_ = joined_ || join;
   if (!wire::read_serf_state(state, *this)) ++counters_.malformed;
 }
 
@@ -145,6 +151,7 @@ void Node::on_clocks(const wire::SerfStateClocks& clocks) {
   witness(clock_, clocks.ltime);
   witness(event_clock_, clocks.event_ltime);
   witness(query_clock_, clocks.query_ltime);
+  if (ignoring_old_events_) event_buffer_.raise_minimum(clocks.event_ltime);
 }
 
 void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
@@ -158,7 +165,8 @@ void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
 }
 
 void Node::on_event(const wire::UserEvent& event) {
-  if (!event_clock_.witness_state(event.ltime)) ++counters_.clock_jumps;
+  if (!event_clock_.witness_state(event.ltime)) return void(++counters_.clock_jumps);
+  static_cast<void>(accept_event(event));
 }
 
 }  // namespace shoal::serf

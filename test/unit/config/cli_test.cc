@@ -125,6 +125,14 @@ TEST_CASE("a flag of the other role is refused") {
   CHECK(says({"task", "--haproxy-socket", "/s"}, "setting of shoal sidecar"));
 }
 
+TEST_CASE("a key is never a flag, and the error says where it goes without showing it") {
+  const UsageError error = bad({"task", "--gossip-key", "c2VjcmV0"});
+  CHECK(error.message.find("never a flag; write gossip.key in the file, or set the variable SHOAL_GOSSIP_KEY") !=
+        std::string::npos);
+  CHECK(error.message.find("c2VjcmV0") == std::string::npos);
+  CHECK(says({"sidecar", "--gossip-keyring-file=/k"}, "SHOAL_GOSSIP_KEYRING_FILE"));
+}
+
 TEST_CASE("what later versions do is refused by name with the code for settings") {
   const auto later = [](const std::vector<std::string>& arguments, std::string_view key) {
     const UsageError error = bad(arguments);
@@ -133,7 +141,6 @@ TEST_CASE("what later versions do is refused by name with the code for settings"
     CHECK(error.message.find("not in this version") != std::string::npos);
   };
   later({"task", "--restart", "always"}, "worker.restart");
-  later({"task", "--snapshot-dir=/x"}, "gossip.snapshot_dir");
   later({"sidecar", "--http", ":80"}, "http.bind");
   later({"sidecar", "--haproxy-removal-floor", "50%"}, "haproxy.removal_floor");
   later({"sidecar", "--", "haproxy", "-W"}, "haproxy.command");
