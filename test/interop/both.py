@@ -66,7 +66,7 @@ def event(ltime, name, payload=b"", cc=False):
     return bytes([USER, SERF_EVENT]) + pack({"CC": cc, "LTime": ltime, "Name": name, "Payload": payload})
 
 
-def on_every_member(seconds=60, kinds=("agent", "shoal"), encrypted=((False, True) if __import__("os").environ.get("E") else (False,)), **options):
+def on_every_member(seconds=60, kinds=("agent", "shoal"), encrypted=(False, True), **options):
     """Runs the function with each Subject, all four at a time."""
     def mark(function):
         @functools.wraps(function)

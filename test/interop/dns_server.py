@@ -3,8 +3,8 @@
 
     dns_server.py ZONE ADDRESS...
 
-ZONE is JSON: {"seeds.test": {"A": ["127.0.0.1"], "AAAA": []}, "_gossip.test": {"SRV": [["host.test", 7946]]}}. A name that
-is not in it does not exist. Answers have a TTL of 0.
+ZONE is JSON: {"seeds.test": {"A": ["127.0.0.1"], "AAAA": []}, "_gossip.test": {"SRV": [["host.test", 7946]]}}. A name
+that is not in it does not exist. Answers have a TTL of 0.
 """
 import json
 import socket

@@ -1,5 +1,5 @@
-"""A hand-made member of a memberlist/serf cluster, for what no real agent would send and to see each byte that a real one
-sends.
+"""A hand-made member of a memberlist/serf cluster, for what no real agent would send, and to see each byte that a real
+one sends.
 
 It joins by a push/pull over TCP, answers pings, asks queries, and keeps every message that it hears. With a key all of
 it is encrypted. The bytes are in gossip_wire.py.
@@ -11,8 +11,9 @@ import threading
 import time
 
 from gossip_wire import (ACK, ALIVE, ALIVE_STATE, COMPRESS, DEAD, ENCRYPT, ERROR, NO_BROADCAST, PING, PUSH_PULL,
-                         SERF_PUSH_PULL, SERF_QUERY, SERF_RESPONSE, SUSPECT, USER, VERSIONS, compressed, decrypted,
-                         encrypted, encrypted_stream, field, fields, lzw_decode, message, opened, pack, unpack)
+                         SERF_PUSH_PULL, SERF_QUERY, SERF_RESPONSE, SUSPECT, SUSPECT_STATE, USER, VERSIONS,
+                         compressed, decrypted, encrypted, encrypted_stream, field, fields, lzw_decode, message, opened,
+                         pack, unpack)
 
 
 class Heard:
@@ -56,6 +57,74 @@ class State:
         """(state, incarnation), or None."""
         entry = self.nodes.get(node)
         return (entry["State"], entry["Incarnation"]) if entry else None
+
+
+def undone(keys, data):
+    """What a stream brought, decrypted and decompressed; an IndexError while it is not whole."""
+    if data[:1] == bytes([ENCRYPT]) and keys:
+        size = struct.unpack_from(">I", data, 1)[0]
+        if len(data) < 5 + size:
+            raise IndexError("cut short")
+        data, _ = decrypted(keys, data[5:5 + size], data[:5])
+    if data[:1] == bytes([COMPRESS]):
+        data = lzw_decode(unpack(data, 1)[0]["Buf"])
+    return data
+
+
+def stream_to(host, port, data, keys=(), timeout=5, piece=None):
+    """Sends it on a stream of its own and gives back all that comes. Waits for a port that is not open yet. `piece`: so
+    many bytes at a time."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            s = socket.create_connection((host, port), timeout)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
+    with s:
+        s.settimeout(timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        data = encrypted_stream(keys[0], data) if keys else data
+        if piece is None:
+            s.sendall(data)
+        else:
+            for at in range(0, len(data), piece):
+                s.sendall(data[at:at + piece])
+        answer = b""
+        while True:
+            try:
+                part = s.recv(65536)
+            except ConnectionResetError:
+                break
+            if not part:
+                break
+            answer += part
+    return undone(keys, answer)
+
+
+def view_of(address, keys=(), timeout=5):
+    """What a member, agent or shoal, knows: name -> (status, tags, "host:port"). It is asked by a push/pull that tells
+    it nothing; whoever asks is no member and does not become one."""
+    host, port = address.rsplit(":", 1)
+    nothing = pack({"EventLTime": 0, "Events": [], "LTime": 0, "LeftMembers": [], "QueryLTime": 0, "StatusLTimes": {}})
+    user = bytes([SERF_PUSH_PULL]) + nothing
+    answer = stream_to(host.strip("[]"), int(port),
+                       message(PUSH_PULL, {"Join": False, "Nodes": 0, "UserStateLen": len(user)}) + user, keys, timeout)
+    if answer[:1] != bytes([PUSH_PULL]):
+        raise OSError(f"answered by {answer[:40]!r}")
+    state = State(answer)
+    left = {name.decode() for name in state.serf.get("LeftMembers") or []}
+    out = {}
+    for name, entry in state.nodes.items():
+        meta = entry["Meta"] or b""
+        tags = unpack(meta, 1)[0] if meta[:1] == b"\xff" else {"role": meta}
+        status = "left" if name in left else "alive" if entry["State"] in (ALIVE_STATE, SUSPECT_STATE) else "failed"
+        family = socket.AF_INET if len(entry["Addr"]) == 4 else socket.AF_INET6
+        where = socket.inet_ntop(family, entry["Addr"]).removeprefix("::ffff:")
+        out[name] = (status, {k: v.decode("utf-8", "replace") for k, v in tags.items()}, f"{where}:{entry['Port']}")
+    return out
 
 
 class Peer:
@@ -116,46 +185,7 @@ class Peer:
         return header + b"".join(pack(e) for e in entries) + user
 
     def stream(self, port, data, timeout=5, piece=None):
-        """Sends it on a stream of its own and gives back all that comes, decrypted and decompressed. Waits for a port
-        that is not open yet. `piece`: so many bytes at a time."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                s = socket.create_connection(("127.0.0.1", port), timeout)
-                break
-            except ConnectionRefusedError:
-                if time.monotonic() >= end:
-                    raise
-                time.sleep(0.02)
-        with s:
-            s.settimeout(timeout)
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            data = encrypted_stream(self.keys[0], data) if self.keys else data
-            if piece is None:
-                s.sendall(data)
-            else:
-                for at in range(0, len(data), piece):
-                    s.sendall(data[at:at + piece])
-            answer = b""
-            while True:
-                try:
-                    part = s.recv(65536)
-                except ConnectionResetError:
-                    break
-                if not part:
-                    break
-                answer += part
-        return self._undone(answer)
-
-    def _undone(self, data):
-        if data[:1] == bytes([ENCRYPT]) and self.keys:
-            size = struct.unpack_from(">I", data, 1)[0]
-            if len(data) < 5 + size:
-                raise IndexError("cut short")
-            data, _ = decrypted(self.keys, data[5:5 + size], data[:5])
-        if data[:1] == bytes([COMPRESS]):
-            data = lzw_decode(unpack(data, 1)[0]["Buf"])
-        return data
+        return stream_to("127.0.0.1", port, data, self.keys, timeout, piece)
 
     def exchange(self, port, entries=None, serf=None, join=True, compress=False, timeout=5, piece=None):
         """One push/pull; the peer's State. Learns its query time."""
@@ -306,7 +336,7 @@ class Peer:
             part = stream.recv(65536)
             got += part
             try:
-                data = self._undone(got)
+                data = undone(self.keys, got)
                 if data[:1] == bytes([PUSH_PULL]):
                     State(data)  # Whole, or an IndexError.
                 elif data:

@@ -1,5 +1,6 @@
-"""memberlist's and serf's bytes, for the hand-made members of the tests: msgpack with the old raw types and sorted keys,
-Go's LZW, compounds, checksums, AES-GCM (through nettle, which shoal is linked with), and shoal's own protobuf messages.
+"""memberlist's and serf's bytes, for the hand-made members of the tests: msgpack with the old raw types and sorted
+keys, Go's LZW, compounds, checksums, AES-GCM (through nettle, which shoal is linked with), and shoal's own protobuf
+messages.
 """
 import ctypes
 import ctypes.util

@@ -545,10 +545,11 @@ class SerfAgent:
     """A stock agent, steered by the `serf` command over its own RPC port."""
 
     def __init__(self, scene, name, join=(), tags=None, profile="local", key=None, extra=(), files=None,
-                 address="127.0.0.1"):
+                 address="127.0.0.1", port=None, inside=()):
+        """`inside`: words before each command, for another network; seeds there are not waited for."""
         self.scene, self.name, self.join, self._files, self.host = scene, name, join, files or name, address
-        self.port, self.rpc = free_port(), free_port()
-        self.argv = ["serf", "agent", f"-node={name}", f"-bind={self.gossip}",
+        self.port, self.rpc, self.inside = port or free_port(), free_port(), inside
+        self.argv = [*inside, "serf", "agent", f"-node={name}", f"-bind={self.gossip}",
                      f"-rpc-addr=127.0.0.1:{self.rpc}", f"-profile={profile}", "-log-level=debug", *extra]
         self.argv += [f"-encrypt={key}"] if key else []
         self.argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
@@ -558,7 +559,7 @@ class SerfAgent:
 
     def start(self):
         """Also again, after a kill or a leave."""
-        for address in self.join:  # The agent gives up at once when its seed is not there yet.
+        for address in () if self.inside else self.join:  # The agent gives up when its seed is not there yet.
             wait_until(lambda where=address: accepts_tcp(where), 10, f"somebody at {address}")
         self.program = self.scene.run(self._files, self.argv)
         self.log = self.program.log
@@ -583,7 +584,7 @@ class SerfAgent:
         self.program.kill()
 
     def command(self, *words, timeout=20, raw=False):
-        done = subprocess.run(["serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
+        done = subprocess.run([*self.inside, "serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
                               timeout=timeout, check=False)
         if done.returncode != 0:
             raise Failure(f"serf {' '.join(words)}: {done.stderr or done.stdout}")
@@ -617,6 +618,10 @@ class SerfAgent:
         one = rb"^Response from '([^']*)': (.*?)\n(?=Response from '|Total Responses:)"
         found = re.finditer(one, text, re.M | re.S)
         return {m.group(1).decode(): m.group(2) for m in found}
+
+    def stats(self):
+        """serf's own figures, all as text: member_time, health_score, encrypted..."""
+        return json.loads(self.command("info", "-format=json"))["serf"]
 
     def errors(self):
         """Of gossip; the agent's own command line hanging up (agent.ipc) says nothing about us."""

@@ -1,5 +1,5 @@
-"""memberlist's rules, seen from outside: what a member does with each message. A stock agent and shoal are held to the same,
-and where they differ the test says so."""
+"""memberlist's rules, seen from outside: what a member does with each message. A stock agent and shoal are held to the
+same, and where they differ the test says so."""
 import random
 import socket
 

@@ -1,5 +1,5 @@
-"""serf's rules, seen from outside: clocks, intents, events and queries. A stock agent and shoal are held to the same, and
-where they differ the test says so."""
+"""serf's rules, seen from outside: clocks, intents, events and queries. A stock agent and shoal are held to the same,
+and where they differ the test says so."""
 import socket
 
 from both import event, on_every_member
@@ -182,7 +182,8 @@ def test_filters_are_searched_for_as_re2_does_it(subject):
     def nodes(*names):
         return b"\x00" + pack(list(names))
     cases = [([], True), ([tag("role", "side")], True), ([tag("role", "^side$")], False),
-             ([tag("role", "a|sidecar|b")], True), ([tag("role", "(?i)SIDE")], True), ([tag("role", "(unclosed")], False),
+             ([tag("role", "a|sidecar|b")], True), ([tag("role", "(?i)SIDE")], True),
+             ([tag("role", "(unclosed")], False),
              ([tag("missing", "^$")], True), ([tag("missing", ".*")], True), ([tag("missing", ".+")], False),
              ([tag("empty", "^$")], True), ([tag("zone", r"\bwest\b"), tag("role", "car$")], True),
              ([tag("zone", "west"), tag("role", "task")], False), ([nodes(subject.name)], True),
@@ -190,7 +191,8 @@ def test_filters_are_searched_for_as_re2_does_it(subject):
              ([nodes(subject.name), tag("zone", "^us")], False), ([b"\x07" + pack(["x"])], False),
              ([tag("zone", "e.-[a-w]+$")], True), ([tag("zone", r"(\w)\1")], False)]
     for filters, wanted in cases:
-        check(is_acked(subject, peer, Filters=filters) == wanted, f"{filters} {'did not match' if wanted else 'matched'}")
+        what = f"{filters} {'did not match' if wanted else 'matched'}"
+        check(is_acked(subject, peer, Filters=filters) == wanted, what)
 
 
 @on_every_member()
