@@ -636,8 +636,8 @@ class SerfAgent:
 class Shoal:
     """One `shoal -c FILE`. `start` after `kill` runs it again with the same file."""
 
-    def __init__(self, scene, name, settings, env=None):
-        self.scene, self.name, self.settings = scene, name, settings
+    def __init__(self, scene, name, settings, env=None, inside=()):
+        self.scene, self.name, self.settings, self.inside = scene, name, settings, inside
         self.config = scene.path(f"{name}.toml")
         self.env, self.program = env, None
         with open(self.config, "w", encoding="utf-8") as f:
@@ -647,7 +647,7 @@ class Shoal:
         check(self.program is None or not self.program.running(), f"{self.name} runs already")
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         env.update(self.env or {})
-        self.program = self.scene.run(self.name, [SHOAL, "-c", self.config], env=env)
+        self.program = self.scene.run(self.name, [*self.inside, SHOAL, "-c", self.config], env=env)
         return self
 
     @property

@@ -3,7 +3,7 @@ address a node tells the others, and what a firewall or a cut cable does."""
 import os
 import subprocess
 
-from harness import (HERE, POOL, PYTHON, SHOAL, HAProxy, Say, SerfAgent, Shoal, Worker, check, hold_true, test,
+from harness import (HERE, POOL, PYTHON, HAProxy, Say, SerfAgent, Shoal, Worker, check, hold_true, test,
                      wait_until)
 
 
@@ -74,18 +74,8 @@ def no_namespaces(scene):
     return True
 
 
-class HostShoal(Shoal):
-    """Shoal on one of the hosts."""
-
-    def __init__(self, scene, hosts, host, name, settings):
-        super().__init__(scene, name, {"log": {"level": "debug", "format": "json"}, **settings})
-        self._hosts, self._host = hosts, host
-
-    def start(self):
-        check(self.program is None or not self.program.running(), f"{self.name} runs already")
-        words = self._hosts.on(self._host, SHOAL, "-c", self.config)
-        self.program = self.scene.run(self.name, words, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        return self
+def shoal_on(scene, hosts, host, name, settings):
+    return Shoal(scene, name, {"log": {"level": "debug", "format": "json"}, **settings}, inside=hosts.on(host))
 
 
 def agent_on(scene, hosts, host, name, address=None, join=(), **options):
@@ -95,7 +85,7 @@ def agent_on(scene, hosts, host, name, address=None, join=(), **options):
 
 def member_on(scene, hosts, host, name, **gossip):
     """A shoal that is nothing but a member, on its default port unless `bind` says another."""
-    return HostShoal(scene, hosts, host, name, {
+    return shoal_on(scene, hosts, host, name, {
         "role": "sidecar", "node": {"name": name}, "gossip": {"profile": "lan", **gossip},
         "haproxy": {"socket": scene.path("no-haproxy.sock"), "backend": POOL}}).start()
 
@@ -112,14 +102,14 @@ def haproxy_on(scene, hosts, host, address="0.0.0.0"):
 
 
 def sidecar_on(scene, hosts, host, haproxy, **gossip):
-    return HostShoal(scene, hosts, host, "proxy", {
+    return shoal_on(scene, hosts, host, "proxy", {
         "role": "sidecar", "node": {"name": "proxy"}, "gossip": {"profile": "local", **gossip},
         "haproxy": {"socket": haproxy.socket, "backend": POOL, "grace": "10s"}}).start()
 
 
 def task_on(scene, hosts, host, name, join="10.77.0.1", **gossip):
     log = scene.path(f"{name}.worker")
-    task = HostShoal(scene, hosts, host, name, {
+    task = shoal_on(scene, hosts, host, name, {
         "role": "task", "node": {"name": name}, "gossip": {"profile": "local", "join": join, **gossip},
         "task": {"backend": POOL, "listen": "[::]:0" if "fd77" in join else "0.0.0.0:0"},
         "worker": {"command": [PYTHON, os.path.join(HERE, "worker.py"), "--name", name, "--log", log]}})
