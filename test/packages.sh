@@ -1,6 +1,6 @@
 # Sourced by test/run, packaging/demo/run and .ci/run: what Debian 12 must have, and how it gets it.
-BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev nettle-dev libnanopb-dev nanopb protobuf-compiler
-  libtomlplusplus-dev libre2-dev python3"
+BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnanopb-dev nanopb protobuf-compiler
+  nettle-dev libtomlplusplus-dev libre2-dev python3"
 PROXY_PACKAGES="haproxy python3"
 TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables"
 CI_PACKAGES="clang-14 libclang-rt-14-dev file"

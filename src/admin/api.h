@@ -11,10 +11,11 @@
 //   POST /v1/event          EventRequest       -> {}
 //   every other answer      {"error": "what is wrong, and the fix"} with a status of 400 and more
 //
-// A change of keys that went wrong on some node is still a 200: the answer's `errors` and its counts tell. The text of
-// a struct is UTF-8 in the JSON: bytes that are none become U+FFFD, which loses nothing that serf itself accepts.
+// A change of keys that went wrong on some node is still a 200: the answer's `errors` and its counts tell. A byte
+// of a text that is no UTF-8 is written as \u00XX.
 //
-// Reading is strict about types and limits and lenient about unknown names, so that versions can differ. These
+// Reading is strict about types. An answer may have members that its reader does not know, so that versions can differ;
+// a request may not, for what it asks would not be done. These
 // allocate: they run when a person asks.
 #pragma once
 

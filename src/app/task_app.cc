@@ -81,6 +81,8 @@ class TaskApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
+    const auto keys = gossip_.load_keys();
+    if (!keys.ok()) return bad_settings(keys.error().message);
     auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
     if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
     listener_ = std::move(listener.value());
@@ -92,6 +94,7 @@ class TaskApp final : private GossipHandler {
     gossip_.find_address([this] { start(); });
     loop_.run();
     reactor::ignore_signals(kSignals);
+    gossip_.close();
     gossip_.log_refused();
     log_.info("stopped", {{"exit_code", exit_code_}});
     return exit_code_;
@@ -101,6 +104,10 @@ class TaskApp final : private GossipHandler {
   int unavailable(const std::string& why) {
     log_.error(why);
     return kExitUnavailable;
+  }
+  int bad_settings(const std::string& why) {
+    log_.error(why);
+    return kExitBadSettings;
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
@@ -124,7 +131,7 @@ class TaskApp final : private GossipHandler {
       case SIGQUIT:
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
-      case SIGHUP: return log_.info("SIGHUP: nothing to read anew; change the settings by a restart");
+      case SIGHUP: return gossip_.reload_keys();
       default:
         return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
     }
@@ -330,6 +337,10 @@ class TaskApp final : private GossipHandler {
 
   void on_ask_failed(std::uint64_t token) override {
     drive_announcer([&](Instant now) { announcer_.on_send_failed(now, token, announcer_out_); });
+  }
+
+  void on_renamed() override {
+    drive_announcer([this](Instant now) { announcer_.repeat(now, announcer_out_); });
   }
 
   void on_left() override {

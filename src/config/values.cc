@@ -7,6 +7,7 @@
 #include <charconv>
 #include <vector>
 
+#include "base/base64.h"
 #include "config/text.h"
 
 namespace shoal::config {
@@ -83,32 +84,6 @@ std::string check_alphabet(std::string_view text, std::size_t bytes_max, std::st
   const bool good = !text.empty() && text.size() <= bytes_max && std::all_of(text.begin(), text.end(), is_name_byte);
   if (good) return {};
   return std::string(what) + " has 1 to " + std::to_string(bytes_max) + " characters out of A-Z a-z 0-9 . _ : -";
-}
-
-/// Nothing when the text is not base64 with its padding, as RFC 4648 writes it.
-std::optional<std::vector<std::uint8_t>> decode_base64(std::string_view text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  if (text.size() % 4 != 0) return std::nullopt;
-  std::size_t padding = 0;
-  while (padding < 2 && !text.empty() && text.back() == '=') {
-    text.remove_suffix(1);
-    ++padding;
-  }
-  std::vector<std::uint8_t> out;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const std::size_t digit = kDigits.find(c);
-    if (digit == std::string_view::npos) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out.push_back(static_cast<std::uint8_t>(bits >> count));
-  }
-  // What is left over must be zero, so that each key has one text only.
-  if ((bits & ((1U << count) - 1)) != 0) return std::nullopt;
-  return out;
 }
 
 }  // namespace
@@ -279,13 +254,15 @@ std::string read_signal(std::string_view text, int& out) {
 }
 
 std::string read_key(std::string_view text, std::vector<std::uint8_t>& out) {
-  const auto bytes = decode_base64(text);
-  if (!bytes) return "is no base64; write one line as `shoal keygen` prints it";
-  const std::size_t size = bytes->size();
-  if (size != 16 && size != 24 && size != 32) {
-    return "is base64 of " + std::to_string(size) + " bytes; an AES key has 16, 24 or 32, make one with `shoal keygen`";
+  // As much as a key and a bit, so that a longer text is told its size rather than that it is no base64.
+  std::array<std::uint8_t, 1024> bytes{};
+  const auto size = base64_decode(text, bytes);
+  if (!size) return "is no base64; write one line as `shoal keygen` prints it";
+  if (*size != 16 && *size != 24 && *size != 32) {
+    return "is base64 of " + std::to_string(*size) +
+           " bytes; an AES key has 16, 24 or 32, make one with `shoal keygen`";
   }
-  out = *bytes;
+  out.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*size));
   return {};
 }
 

@@ -38,8 +38,8 @@ Node::Node(const NodeOptions& options, Rng rng, Instant now)
   static_cast<void>(clock_.witness_state(options.clock_seen));
   static_cast<void>(event_clock_.witness_state(options.event_clock_seen));
   static_cast<void>(query_clock_.witness_state(options.query_clock_seen));
-  event_buffer_.raise_minimum(options.event_clock_seen + 1);
-  query_time_min_ = options.query_clock_seen + 1;
+  if (options.event_clock_seen > 0) event_buffer_.raise_minimum(options.event_clock_seen + 1);
+  if (options.query_clock_seen > 0) query_time_min_ = options.query_clock_seen + 1;
 }
 
 void Node::begin(Instant now, Outbox& out) {
@@ -97,6 +97,12 @@ void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
 void Node::join(Instant now, const Endpoint& to, Outbox& out) {
   begin(now, out);
   join_intent_due_ = true;
+  swim_.push_pull(now, to, true, out.net);
+  end();
+}
+
+void Node::rejoin(Instant now, const Endpoint& to, Outbox& out) {
+  begin(now, out);
   swim_.push_pull(now, to, true, out.net);
   end();
 }

@@ -87,6 +87,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void set_meta(Instant now, Bytes meta, Outbox& out);
   /// A push/pull as a joiner; a JoinEvent tells how it ended.
   void join(Instant now, const Endpoint& to, Outbox& out);
+  /// The same with a member of an earlier life: no join intent follows.
+  void rejoin(Instant now, const Endpoint& to, Outbox& out);
   /// A push/pull as anti-entropy: no join intent follows.
   void push_pull(Instant now, const Endpoint& to, Outbox& out);
   /// An ordinary query to the whole cluster, ourselves included. 0 = too large.

@@ -221,16 +221,14 @@ inline Memory push_pull(const std::vector<StateEntry>& entries, bool join = true
 
 /// What was said on a stream, as lines: "push-pull join? nodes N state N", then "node NAME STATE INC ADDR" each;
 /// "ack 5"; "err TEXT"; "incomplete", "malformed".
-inline Lines stream_lines(Bytes bytes) {
+inline Lines stream_lines(Bytes bytes, const wire::Security& security = {},
+                          wire::StreamSide writer = wire::StreamSide::kAcceptor) {
   static Memory scratch(4 * 1024 * 1024);
-  wire::StreamReader reader(scratch);
-  switch (reader.advance(bytes)) {
-    case wire::StreamStatus::kIncomplete: return {"incomplete"};
-    case wire::StreamStatus::kComplete: break;
-    case wire::StreamStatus::kMalformed: return {"malformed"};
-    case wire::StreamStatus::kEncrypted: return {"encrypted"};
-    case wire::StreamStatus::kTooLarge: return {"too large"};
-  }
+  Memory received(bytes.begin(), bytes.end());
+  wire::StreamReader reader(scratch, security, writer);
+  const wire::StreamStatus status = reader.advance_in_place(received);
+  if (status == wire::StreamStatus::kIncomplete) return {"incomplete"};
+  if (status != wire::StreamStatus::kComplete) return {std::string(to_text(status))};
   if (reader.type() == wire::MessageType::kErr) {
     wire::Err err;
     SHOAL_ASSERT(wire::decode(reader.body(), err));

@@ -110,7 +110,7 @@ class LoneNode {
   Lines ask() {
     const std::size_t before = sent.size();
     hear(encoded(wire::Ping{77, "me"}), peer(98));
-    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0] == "ack 77");
+    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0].starts_with("ack 77"));
     return {sent.back().parts.begin() + 1, sent.back().parts.end()};
   }
   /// The serf messages that wait to be told, as hex.
@@ -130,6 +130,10 @@ class LoneNode {
     queries.clear();
     responses.clear();
     joins.clear();
+    user_events.clear();
+    strangers.clear();
+    blocked.clear();
+    foreign.clear();
   }
   void know(std::string_view name, std::uint8_t host, std::uint32_t incarnation = 1) {
     hear(alive({incarnation, std::string(name), peer(host)}));
@@ -160,6 +164,9 @@ class LoneNode {
   std::vector<Query> queries;
   std::vector<Response> responses;
   Lines joins;
+  Lines user_events;  // "LTIME NAME PAYLOAD [coalesce]"
+  Lines renames, blocked, strangers, foreign;
+  int keyring_changes = 0;
   std::map<swim::StreamId, Memory> streams;
   std::map<swim::StreamId, Endpoint> connects;
   bool left = false;
@@ -188,6 +195,19 @@ class LoneNode {
     for (const serf::JoinEvent& j : out_.joins) {
       joins.push_back(std::string(to_text(j.to).view()) + (j.ok ? " ok" : " failed"));
     }
+    for (const serf::UserEventNews& e : out_.user_events) {
+      user_events.push_back(std::to_string(e.ltime) + " " + std::string(e.name.view()) + " " +
+                            std::string(as_text(e.payload.view())) + (e.coalesce ? " coalesce" : ""));
+    }
+    for (const serf::RenameEvent& r : out_.renames) {
+      renames.push_back(std::string(r.old_name.view()) + " " + std::string(r.new_name.view()));
+    }
+    for (const serf::BlockedEvent& b : out_.blocked) blocked.push_back(std::string(b.name.view()));
+    for (const serf::StrangerEvent& s : out_.strangers) strangers.push_back(std::string(to_text(s.source).view()));
+    for (const serf::ForeignEvent& f : out_.foreign) {
+      foreign.push_back(std::string(to_text(f.from).view()) + " " + std::string(swim::to_text(f.why)));
+    }
+    keyring_changes += out_.keyring_changed ? 1 : 0;
     left = left || out_.left;
     out_.clear();
   }

@@ -569,7 +569,7 @@ TEST_CASE("every message is understood with a key more and bytes behind it") {
   CHECK(me.node.swim().members()[me.node.swim().members().find("b")].state == swim::State::kSuspect);
   me.forget();
   me.hear(with_extras(encoded(wire::Ping{5, "me"})));
-  CHECK(me.sent.back().parts[0] == "ack 5");
+  CHECK(me.sent.back().parts[0] == "ack 5 with payload");
   me.hear(user(with_extras(encoded(wire::JoinIntent{10, "b"}))));
   CHECK(me.status_ltime("b") == 10);
   me.hear(user(with_extras(encoded(wire::LeaveIntent{11, "b", false}))));
@@ -593,9 +593,11 @@ TEST_CASE("serf messages that make no sense are counted, passed on to nobody, an
   const Memory malformed[] = {{}, {0}, {0, 0xc1}, {1, 0x81}, {3, 0xa1}, {4, 0x01}, {5, 0xff}};
   for (const Memory& payload : malformed) me.hear(user(payload));
   CHECK(me.node.counters().malformed == std::size(malformed));
-  const Memory unsupported[] = {{2, 0x80}, {6, 0xc0}, {7, 0x80}, {8, 0x80}, {9, 0x80}, {10, 0x80}, {255}};
+  const Memory unsupported[] = {{2, 0x80}, {6, 0xc0}, {7, 0x80}, {8, 0x80}, {10, 0x80}, {255}};
   for (const Memory& payload : unsupported) me.hear(user(payload));
   CHECK(me.node.counters().unsupported == std::size(unsupported));
+  me.hear(user(Memory{9, 0x80}));  // A relay to nowhere.
+  CHECK(me.node.counters().relays_refused == 1);
   CHECK(me.told() == Lines{});
 }
 
