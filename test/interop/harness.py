@@ -584,8 +584,8 @@ class SerfAgent:
         self.program.kill()
 
     def command(self, *words, timeout=20, raw=False):
-        done = subprocess.run([*self.inside, "serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
-                              timeout=timeout, check=False)
+        argv = [*self.inside, "serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]]
+        done = subprocess.run(argv, capture_output=True, timeout=timeout, check=False)
         if done.returncode != 0:
             raise Failure(f"serf {' '.join(words)}: {done.stderr or done.stdout}")
         return done.stdout if raw else done.stdout.decode()
@@ -637,11 +637,15 @@ class Shoal:
     """One `shoal -c FILE`. `start` after `kill` runs it again with the same file."""
 
     def __init__(self, scene, name, settings, env=None, inside=()):
-        self.scene, self.name, self.settings, self.inside = scene, name, settings, inside
+        # Not the default places: several shoals of one role share a working directory and a /run here.
+        own = {"control": {"socket": scene.path(f"{name}.control")}}
+        if settings["role"] == "sidecar":
+            own["gossip"] = {"snapshot_dir": scene.path(f"{name}.snapshots")}
+        self.scene, self.name, self.settings, self.inside = scene, name, merged(own, settings), inside
         self.config = scene.path(f"{name}.toml")
         self.env, self.program = env, None
         with open(self.config, "w", encoding="utf-8") as f:
-            f.write(toml_text(settings))
+            f.write(toml_text(self.settings))
 
     def start(self):
         check(self.program is None or not self.program.running(), f"{self.name} runs already")
