@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "config/settings.h"
+
 namespace shoal::app {
 namespace {
 

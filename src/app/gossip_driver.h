@@ -131,8 +131,15 @@ class GossipDriver final : private reactor::StreamHandler {
   void on_written(reactor::TcpStream& stream) override;
   void on_closed(reactor::TcpStream& stream, reactor::StreamEnd why) override;
 
+  /// Runs one command or input of the node: f(now).
   template <typename F>
-  void drive(F&& f);
+  void drive(F&& f) {
+    SHOAL_ASSERT(!driving_);
+    driving_ = true;
+    f(loop_.now());
+    drain();
+    driving_ = false;
+  }
   void drain();
   void carry_out(const swim::StreamEffect& effect);
   void stream_over(reactor::TcpStream& stream);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "announce/registrar.h"
+#include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "base/hash.h"
@@ -97,6 +98,7 @@ class SidecarApp final : private GossipHandler {
         rng_(reactor::entropy_u64()),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
+        control_(loop_, config, log_, gossip_),
         core_out_(1, haproxy::SessionOptions{}),
         main_stream_(*this, haproxy::Stream::kMain),
         probe_stream_(*this, haproxy::Stream::kProbe),
@@ -118,6 +120,8 @@ class SidecarApp final : private GossipHandler {
     if (!keys.ok()) return bad_settings(keys.error().message);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
+    const auto control = control_.open();
+    if (!control.ok()) return unavailable(control.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -229,6 +233,7 @@ class SidecarApp final : private GossipHandler {
   }
 
   void finish() {
+    control_.close();
     gossip_.close();
     gossip_.log_refused();
     log_.info("stopped");
@@ -441,6 +446,7 @@ class SidecarApp final : private GossipHandler {
   reactor::Loop loop_;
   reactor::Signals signals_;
   GossipDriver gossip_;
+  GossipControl control_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
   sidecar::Outbox core_out_;
   RuntimeStream main_stream_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "announce/announcer.h"
+#include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/ready_probe.h"
@@ -68,6 +69,7 @@ class TaskApp final : private GossipHandler {
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
+        control_(loop_, config, log_, gossip_),
         supervisor_(supervisor_options(config), loop_.now()),
         ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
         notify_(loop_, [this](const reactor::Notification& n) { on_notification(n); }),
@@ -88,12 +90,15 @@ class TaskApp final : private GossipHandler {
     listener_ = std::move(listener.value());
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
+    const auto control = control_.open();
+    if (!control.ok()) return unavailable(control.error().message);
     const auto notify = notify_.open();
     if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
     reactor::ignore_signals(kSignals);
+    control_.close();
     gossip_.close();
     gossip_.log_refused();
     log_.info("stopped", {{"exit_code", exit_code_}});
@@ -356,6 +361,7 @@ class TaskApp final : private GossipHandler {
   reactor::Signals signals_;
   reactor::ServiceListener listener_;
   GossipDriver gossip_;
+  GossipControl control_;
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
   Ring<task::SupervisorEffect> effects_{2 * task::SupervisorOutbox::kEffectsMax};
