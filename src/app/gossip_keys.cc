@@ -10,7 +10,9 @@ namespace shoal::app {
 Result<serf::KeyList> load_gossip_keys(const config::Gossip& gossip) {
   serf::KeyList keys;
   if (!gossip.key.empty()) {
-    SHOAL_ASSERT(keys.emplace_back().assign(Bytes(gossip.key)));
+    serf::Key key;
+    SHOAL_ASSERT(key.assign(Bytes(gossip.key)));
+    keys.push_back(key);
     return keys;
   }
   if (gossip.keyring_file.empty()) return keys;
@@ -28,7 +30,11 @@ Result<serf::KeyList> load_gossip_keys(const config::Gossip& gossip) {
 
 Result<void> save_gossip_keys(const config::Gossip& gossip, const wire::Keyring& ring) {
   serf::KeyList keys;
-  for (std::size_t i = 0; i < ring.size(); ++i) SHOAL_ASSERT(keys.emplace_back().assign(ring[i].raw()));
+  for (std::size_t i = 0; i < ring.size(); ++i) {
+    serf::Key key;
+    SHOAL_ASSERT(key.assign(ring[i].raw()));
+    keys.push_back(key);
+  }
   return reactor::replace_file(gossip.keyring_file, serf::format_keyring_file({keys.begin(), keys.size()}).view(),
                                0600);
 }

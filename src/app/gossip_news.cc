@@ -37,7 +37,7 @@ void GossipDriver::give_news() {
     news_.joins.clear();
     for (std::size_t i = 0; i < news_.queries.size(); ++i) {
       const std::uint64_t ref = ++last_ref_;
-      refs_[ref % kRefsMax] = news_.queries[i].ref;
+      refs_[ref % refs_.size()] = news_.queries[i].ref;
       handler_.on_query(ref, news_.queries[i]);
     }
     news_.queries.clear();

@@ -32,4 +32,12 @@ Result<UnixAddress> to_unix_address(const std::string& name) {
   return out;
 }
 
+Result<uid_t> peer_uid(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return system_error(errno, "cannot ask for the peer");
+  return peer.uid;
+}
+
 }  // namespace shoal::reactor

@@ -21,4 +21,7 @@ struct UnixAddress {
 /// A path of any length, or an abstract name when it begins with '@'.
 [[nodiscard]] Result<UnixAddress> to_unix_address(const std::string& name);
 
+/// The uid at the other end of a connected UNIX socket.
+[[nodiscard]] Result<uid_t> peer_uid(int fd);
+
 }  // namespace shoal::reactor

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "reactor/socket_address.h"
 #include "reactor/unix_address.h"
+#include "reactor/unix_stream.h"
 
 namespace shoal::reactor {
 
@@ -271,15 +272,5 @@ void UnixListener::arm() {
   }
   timer_.at(first);
 }
-
-Result<uid_t> peer_uid(int fd) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    return system_error(errno, "cannot ask for the peer");
-  return peer.uid;
-}
-
-bool is_trusted_uid(uid_t uid) { return uid == 0 || uid == ::geteuid(); }
 
 }  // namespace shoal::reactor

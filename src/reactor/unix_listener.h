@@ -113,9 +113,4 @@ class UnixListener {
   ino_t inode_ = 0;
 };
 
-/// The uid at the other end of a connected UNIX socket.
-[[nodiscard]] Result<uid_t> peer_uid(int fd);
-/// Ours or root's: nobody else may listen in our place or ask us.
-[[nodiscard]] bool is_trusted_uid(uid_t uid);
-
 }  // namespace shoal::reactor

@@ -1,6 +1,7 @@
 #include "reactor/unix_stream.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -28,6 +29,8 @@ const char* advice_for_connect(int code) {
 }
 
 }  // namespace
+
+bool is_trusted_uid(uid_t uid) { return uid == 0 || uid == ::geteuid(); }
 
 UnixStream::UnixStream(Loop& loop, UnixStreamHandler& handler) : UnixStream(loop, handler, Options{}) {}
 
@@ -58,6 +61,11 @@ Result<void> UnixStream::connect(const std::string& path) {
   unsent_size_ = 0;
   watch_.want(true, false);
   return {};
+}
+
+Result<uid_t> UnixStream::peer_uid() const {
+  SHOAL_ASSERT(is_open());
+  return reactor::peer_uid(watch_.fd());
 }
 
 bool UnixStream::write(Bytes bytes) {

@@ -36,7 +36,8 @@ class LoneCore final : public swim::Upper {
   }
 
   explicit LoneCore(const swim::Options& options = LoneCore::options(), std::uint64_t seed = 1)
-      : core(options, *this, Rng(seed), now) {
+      : secrets({}, options.label), core(options, *this, Rng(seed), now) {
+    for (const auto& key : options.keys) SHOAL_ASSERT(secrets.ring.add(key.view()) == wire::KeyResult::kOk);
     core.start(now, {}, out_);
     drain();
   }
@@ -71,10 +72,10 @@ class LoneCore final : public swim::Upper {
       run_for(std::max(Duration{}, core.next_deadline() - now));
     }
   }
-  /// Pings "me" from 10.0.0.99 and gives what rides on the answer: what waits to be told to others.
+  /// Pings us from 10.0.0.99 and gives what rides on the answer: what waits to be told to others.
   Lines ask() {
     const std::size_t before = sent.size();
-    hear(encoded(wire::Ping{77, "me"}), peer(99));
+    hear(secrets.packet(encoded(wire::Ping{77, core.options().name})), peer(99));
     SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0].starts_with("ack 77"));
     return {sent.back().parts.begin() + 1, sent.back().parts.end()};
   }
@@ -88,7 +89,7 @@ class LoneCore final : public swim::Upper {
   }
   /// Makes somebody a member that is alive with this incarnation, and lets all talk of it end.
   void know(std::string_view name, std::uint8_t host, std::uint32_t incarnation = 1) {
-    hear(alive({incarnation, std::string(name), peer(host)}));
+    hear(secrets.packet(alive({incarnation, std::string(name), peer(host)})));
     quiet();
   }
   [[nodiscard]] std::string state(std::string_view name) const {
@@ -125,7 +126,7 @@ class LoneCore final : public swim::Upper {
     const swim::StreamId id = accept();
     SHOAL_ASSERT(id != 0);
     stream_in(id, bytes);
-    const Lines answer = streams[id].written.empty() ? Lines{} : stream_lines(streams[id].written);
+    const Lines answer = streams[id].written.empty() ? Lines{} : stream_lines(streams[id].written, secrets.security());
     stream_closed(id);
     return answer;
   }
@@ -165,6 +166,7 @@ class LoneCore final : public swim::Upper {
   void merge_state(Bytes state, bool join) override { tell(join ? "state-join" : "state", to_hex(state)); }
 
   Instant now{};
+  Secrets secrets;  // Of a peer in the same cluster: as ours at the start.
   std::vector<SentPacket> sent;
   std::map<swim::StreamId, StreamTrace> streams;
   Lines news;
@@ -183,7 +185,7 @@ class LoneCore final : public swim::Upper {
   void drain() {
     for (const swim::Packet& packet : out_.packets()) {
       const Bytes bytes = out_.view(packet);
-      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes).parts});
+      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes, secrets.security()).parts});
     }
     for (const swim::StreamEffect& effect : out_.streams()) {
       StreamTrace& trace = streams[effect.stream];

@@ -204,6 +204,14 @@ TEST_CASE("one odd round trip in three does not count, and the fourth pushes the
   CHECK(me.own().error > calm.own().error);  // Two of three: now it does.
 }
 
+TEST_CASE("no time at all counts as a microsecond") {
+  Coordinates me(Rng(1));
+  PeerCoordinate peer;
+  (void)me.update(peer, at(0.02), 0s);
+  CHECK(me.own().vec[0] == doctest::Approx(0.125 * (0.02002 - 1e-6)).epsilon(5e-9));
+  CHECK(me.own().error == kCoordinateErrorMax);
+}
+
 TEST_CASE("what is no coordinate, what nobody honest has, and an impossible round trip change nothing") {
   struct Bad {
     const char* what;
@@ -265,7 +273,7 @@ TEST_CASE("two nodes in one place part in a direction of chance that the seed de
   for (const double x : a.own().vec) length += x * x;
   // A quarter of half of what is missing; gravity takes next to nothing of it.
   CHECK(std::sqrt(length) == doctest::Approx(0.125 * (0.1 - 2e-5)).epsilon(1e-6));
-  CHECK(a.own().height == doctest::Approx(kCoordinateHeightMin).epsilon(1e-6));  // Only force between places lifts.
+  CHECK(a.own().height == doctest::Approx(kCoordinateHeightMin).epsilon(1e-10));  // Only force between places lifts.
 }
 
 TEST_CASE("the height never falls below its least, whatever the round trips are") {

@@ -10,6 +10,8 @@
 namespace shoal::serf {
 namespace {
 
+using test::Answer;
+using test::answers;
 using test::encoded;
 using test::Lines;
 using test::LoneNode;
@@ -128,29 +130,6 @@ TEST_CASE("a query with the flag against it is handled but not passed on") {
   me.hear(user(query({.flags = wire::kQueryFlagNoBroadcast})));
   CHECK(me.queries.size() == 1);
   CHECK(me.told() == Lines{});
-}
-
-/// What went out as a query response, decoded.
-struct Answer {
-  Endpoint to;
-  std::uint64_t ltime;
-  std::uint32_t id, flags;
-  std::string from, payload;
-  std::size_t parts;
-  bool crc;
-};
-std::vector<Answer> answers(const LoneNode& me) {
-  std::vector<Answer> out;
-  for (const LoneNode::Sent& packet : me.sent) {
-    for (const std::string& part : only(packet.parts, "user 05")) {
-      const Memory bytes = test::from_hex(part.substr(5));
-      wire::QueryResponse r;
-      REQUIRE(wire::decode(Bytes(bytes).subspan(1), r));
-      out.push_back({packet.to, r.ltime, r.id, r.flags, std::string(r.from), std::string(as_text(r.payload)),
-                     packet.parts.size(), test::has_crc(packet.bytes)});
-    }
-  }
-  return out;
 }
 
 TEST_CASE("ack and answer go to the address in the query, wherever the datagram came from, alone in theirs") {

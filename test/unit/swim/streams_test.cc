@@ -366,6 +366,7 @@ TEST_CASE("a push/pull that claims more than there may be is closed") {
 
 TEST_CASE("whoever encrypts is told that we do not") {
   LoneCore me;
+  me.quiet();
   const StreamId id = me.accept();
   me.stream_in(id, test::from_hex("0a00000020000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"));
   CHECK(me.streams[id].said == Lines{"write", "finish"});
