@@ -654,6 +654,25 @@ class Shoal:
         self.program = self.scene.run(self.name, [*self.inside, SHOAL, "-c", self.config], env=env)
         return self
 
+    def command(self, *words, timeout=20):
+        """One of shoal's own commands, asked of this one; what it prints, or a Failure with its words."""
+        argv = [*self.inside, SHOAL, *words, "--control-socket", self.settings["control"]["socket"]]
+        done = subprocess.run(argv, capture_output=True, timeout=timeout, check=False, text=True)
+        if done.returncode != 0:
+            raise Failure(f"shoal {' '.join(words)} ended with {done.returncode}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def members(self):
+        """name -> {"status", "tags", "addr"}, as SerfAgent's."""
+        table = json.loads(self.command("members", "-o", "json"))["members"]
+        for m in table:
+            m["addr"] = f"[{m['addr']}]:{m['port']}" if ":" in m["addr"] else f"{m['addr']}:{m['port']}"
+        return {m["name"]: m for m in table}
+
+    def wait_status(self, node, status, timeout):
+        return wait_until(lambda: self.members().get(node, {}).get("status") == status, timeout,
+                          f"{self.name} sees {node} as {status}", every=0.1)
+
     @property
     def log(self):
         return Log(self.scene.path(f"{self.name}.log"))

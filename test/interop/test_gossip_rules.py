@@ -2,6 +2,7 @@
 same, and where they differ the test says so."""
 import random
 import socket
+import time
 
 from both import event, on_every_member
 from gossip_wire import (ACK, ALIVE, ALIVE_STATE, COMPOUND, DEAD, DEAD_STATE, HAS_CRC, LEFT_STATE, PING, SERF_EVENT,

@@ -197,16 +197,22 @@ def test_filters_are_searched_for_as_re2_does_it(subject):
 
 @on_every_member()
 def test_an_answer_that_is_to_be_relayed_is_unpacked_and_sent_on(subject):
-    peer, far = subject.peer("peer"), subject.peer("far", join=False)
+    peer, far, stranger = (subject.peer(n, join=n != "stranger") for n in ("peer", "far", "stranger"))
     inner = bytes([SERF_RESPONSE]) + pack({"Flags": 0, "From": "peer", "ID": 77, "LTime": 5, "Payload": b"ok",
                                            "Zebra": 1})
-    for number in (1, 2):  # As memberlist 0.5 packs it, and 0.2: a port of 16 bits signed or not.
-        header = pack({"DestAddr": {"IP": far.address, "Port": far.port, "Zone": ""}, "DestName": "far"})
-        if number == 2:
-            header = header.replace(b"\xa4Port\xcd", b"\xa4Port\xd1") if far.port < 32768 else header
-        peer.send(bytes([USER, SERF_RELAY]) + header + inner, subject.port)
-        check(wait_until(lambda n=number: len(far.all(USER, SERF_RESPONSE)) >= n, 5, "the relayed answer"), "")
+
+    def relay(to, signed=False):
+        header = pack({"DestAddr": {"IP": to.address, "Port": to.port, "Zone": ""}, "DestName": to.name})
+        # memberlist 0.5 packs a port as a signed number of 16 bits, 0.2 as an unsigned one.
+        header = header.replace(b"\xa4Port\xcd", b"\xa4Port\xd1") if signed else header
+        return bytes([USER, SERF_RELAY]) + header + inner
+    peer.send(relay(stranger), subject.port)
+    for number, signed in enumerate((False, True), 1):
+        peer.send(relay(far, signed), subject.port)
+        wait_until(lambda n=number: len(far.all(USER, SERF_RESPONSE)) >= n, 5, "the relayed answer")
     check(all(h.data == bytes([USER]) + inner for h in far.all(USER, SERF_RESPONSE)), "it is not the same to the byte")
+    # An agent sends it wherever the header says. shoal sends to members alone: it is nobody's amplifier.
+    check(len(stranger.heard) == (1 if subject.is_agent else 0), f"{len(stranger.heard)} answers to no member")
 
 
 @on_every_member()

@@ -65,9 +65,11 @@ def test_we_find_the_cluster_by_a_stock_agents_snapshot(scene):
     first = scene.agent("first", profile="lan")
     path = scene.path("writer.snapshot")
     writer = scene.agent("writer", join=[first.gossip], profile="lan", extra=[f"-snapshot={path}"])
-    first.command("event", "deploy", "v1")
-    wait_until(lambda: "first" in alive_in(path) and any(line.startswith("event-clock: ") for line in lines_of(path)),
-               10, "the agent's snapshot")
+
+    def written():  # An agent flushes its file with a later line only.
+        first.command("event", "deploy", "v1")
+        return "first" in alive_in(path) and any(line.startswith("event-clock: ") for line in lines_of(path))
+    wait_until(written, 10, "the agent's snapshot", every=0.3)
     writer.kill()
     reader = scene.member("reader", start=False)
     os.mkdir(os.path.dirname(snapshot_of(reader)))
