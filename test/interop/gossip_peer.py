@@ -104,9 +104,8 @@ def stream_to(host, port, data, keys=(), timeout=5, piece=None):
     return undone(keys, answer)
 
 
-def view_of(address, keys=(), timeout=5):
-    """What a member, agent or shoal, knows: name -> (status, tags, "host:port"). It is asked by a push/pull that tells
-    it nothing; whoever asks is no member and does not become one."""
+def asked(address, keys=(), timeout=5):
+    """A member's State, by a push/pull that tells it nothing; whoever asks is no member and does not become one."""
     host, port = address.rsplit(":", 1)
     nothing = pack({"EventLTime": 0, "Events": [], "LTime": 0, "LeftMembers": [], "QueryLTime": 0, "StatusLTimes": {}})
     user = bytes([SERF_PUSH_PULL]) + nothing
@@ -114,7 +113,18 @@ def view_of(address, keys=(), timeout=5):
                        message(PUSH_PULL, {"Join": False, "Nodes": 0, "UserStateLen": len(user)}) + user, keys, timeout)
     if answer[:1] != bytes([PUSH_PULL]):
         raise OSError(f"answered by {answer[:40]!r}")
-    state = State(answer)
+    return State(answer)
+
+
+def events_of(address, keys=()):
+    """The events that a member, agent or shoal, tells newcomers of: {(name, payload)}."""
+    slots = asked(address, keys).serf.get("Events") or []
+    return {(e["Name"], e["Payload"]) for slot in slots if slot for e in slot["Events"]}
+
+
+def view_of(address, keys=()):
+    """What a member, agent or shoal, knows: name -> (status, tags, "host:port")."""
+    state = asked(address, keys)
     left = {name.decode() for name in state.serf.get("LeftMembers") or []}
     out = {}
     for name, entry in state.nodes.items():

@@ -669,9 +669,15 @@ class Shoal:
             m["addr"] = f"[{m['addr']}]:{m['port']}" if ":" in m["addr"] else f"{m['addr']}:{m['port']}"
         return {m["name"]: m for m in table}
 
+    def status_of(self, node):
+        try:
+            return self.members().get(node, {}).get("status")
+        except Failure:
+            return None  # Its control socket is not there yet.
+
     def wait_status(self, node, status, timeout):
-        return wait_until(lambda: self.members().get(node, {}).get("status") == status, timeout,
-                          f"{self.name} sees {node} as {status}", every=0.1)
+        return wait_until(lambda: self.status_of(node) == status, timeout, f"{self.name} sees {node} as {status}",
+                          every=0.1)
 
     @property
     def log(self):

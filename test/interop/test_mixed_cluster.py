@@ -1,11 +1,13 @@
-"""Ten stock agents and ten shoals in one cluster, on the loopback of a network of their own: what happens to any of them is
-seen alike by all. Whoever lives is asked for all that it knows, by a push/pull that tells it nothing."""
+"""Ten stock agents and ten shoals in one cluster, on the loopback of a network of their own: what happens to any of them
+is seen alike by all. Whoever lives is asked for all that it knows, by a push/pull that tells it nothing."""
+import base64
+import json
 import os
 import re
 import subprocess
 
 from both import KEY, KEY_TEXT
-from gossip_peer import view_of
+from gossip_peer import events_of, view_of
 from harness import (HERE, POOL, PYTHON, Failure, SerfAgent, Shoal, check, hold_true, merged, own_network, test,
                      wait_until)
 
@@ -35,6 +37,7 @@ class Cluster:
         self.keys = [KEY] if key else []
         self.members, self.wanted = {}, {}
         self.gone = set()
+        self.pruned = set()  # serf has forgotten them; memberlist keeps the record for a while.
         self.before = {}  # name -> who was gone already when it started: no newcomer is told of those.
         for number in range(max(agents, shoals)):
             for kind, count in (("agent", agents), ("shoal", shoals)):
@@ -105,6 +108,8 @@ class Cluster:
                 continue
             for other in sorted(set(view) | set(self.wanted)):
                 seen, wanted = view.get(other), self.wanted.get(other)
+                if other in self.pruned and seen and seen[0] != "alive":
+                    continue
                 if seen is None and other in self.before.get(name, ()):
                     continue
                 if seen is None or wanted is None:
@@ -114,6 +119,19 @@ class Cluster:
                 if seen[0] != wanted[0] or seen[2] != wanted[2] or not tags.items() <= seen[1].items():
                     out.append(f"{name} sees {other} as {seen}, not {wanted}")
         return out
+
+    def wait_events(self, events, timeout):
+        """Until each living member keeps these (name, payload) among the events that it tells newcomers of."""
+        missing = []
+
+        def known():
+            missing[:] = [name for name in self.living()
+                          if not events <= events_of(self.members[name].gossip, self.keys)]
+            return not missing
+        try:
+            wait_until(known, timeout, f"{events} at every member", every=0.1)
+        except Failure as failure:
+            raise Failure(f"{failure}; not at {missing}") from None
 
     def wait_agreed(self, timeout, what):
         last = []
@@ -179,6 +197,10 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
     cluster.wait_agreed(30, "all twenty know all twenty")
 
     agents, shoals = cluster.agents(), cluster.shoals()
+    agents[6].command("event", "from-agent", "v1")
+    shoals[5].command("event", "from-task", "v2")
+    cluster.wait_events({(b"from-agent", b"v1"), (b"from-task", b"v2")}, 10)
+
     agents[3].command("tags", "-set", "zone=b", "-delete", "number")
     cluster.set_wanted("agent-3", zone="b", number=None)
     cluster.wait_agreed(10, "the new tags known to all")
@@ -195,11 +217,17 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
         cluster.stopped(name, "failed")
     cluster.wait_agreed(40, "the four that were killed failed to all")
 
-    agents[0].command("force-leave", "agent-9")
-    agents[1].command("force-leave", "shoal-8")
-    for name in ("agent-9", "shoal-8"):
+    agents[0].command("force-leave", "shoal-8")
+    shoals[0].command("force-leave", "agent-8")
+    for name in ("agent-8", "shoal-8"):
         cluster.set_wanted(name, "left")
     cluster.wait_agreed(15, "two of them forced out")
+    agents[1].command("force-leave", "-prune", "shoal-9")
+    shoals[1].command("force-leave", "agent-9", "--prune")
+    for name in ("agent-9", "shoal-9"):
+        cluster.pruned.add(name)
+        del cluster.wanted[name]
+    cluster.wait_agreed(15, "two of them forgotten")
 
     agents[2].command("leave", timeout=30)
     for name in ("agent-2", "shoal-2", "shoal-3"):
@@ -216,7 +244,7 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
 def test_a_cluster_with_a_fifth_of_all_datagrams_lost_loses_nobody_and_heals_when_it_was_cut_in_two(scene):
     if no_network(scene):
         return
-    cluster = Cluster(scene, agents=6, shoals=6, key=None)
+    cluster = Cluster(scene, agents=6, shoals=6, key=KEY_TEXT)
     cluster.wait_agreed(30, "all twelve know all twelve")
     lose_a_fifth()
     hold_true(lambda: not any("failed" in d for d in cluster.differences()), 12, "nobody failed to anybody", every=0.5)
@@ -235,4 +263,45 @@ def test_a_cluster_with_a_fifth_of_all_datagrams_lost_loses_nobody_and_heals_whe
     wait_until(parted, 60, "each side whole, and the other failed to it", every=0.5)
     heal()
     cluster.wait_agreed(60, "one cluster again, under loss")
+    cluster.check_logs()
+
+
+@test(seconds=120, alone=True)
+def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost(scene):
+    if no_network(scene):
+        return
+    cluster = Cluster(scene, agents=5, shoals=5, key=KEY_TEXT)
+    cluster.wait_agreed(30, "all ten know all ten")
+    agent, shoal = cluster.agents()[1], cluster.shoals()[2]
+
+    def by_agent(what, key):
+        agent.command("keys", f"-{what}={key}", timeout=30)
+
+    def by_shoal(what, key):
+        shoal.command("keys", what, key)
+    ring = [KEY, bytes(range(100, 132)), bytes(range(200, 224))]
+    for change, old, new in ((by_agent, ring[0], ring[1]), (by_shoal, ring[1], ring[2])):
+        for what, key in (("install", new), ("use", new), ("remove", old)):
+            change(what, base64.b64encode(key).decode())
+            cluster.keys = [old, new] if what == "install" else [new, old] if what == "use" else [new]
+            hold_true(lambda: not cluster.differences(), 1.5, f"agreement after {change.__name__} {what}", every=0.3)
+        listed = json.loads(shoal.command("keys", "list", "-o", "json"))
+        check([(k["key"], k["nodes"], k["primary_nodes"]) for k in listed["keys"]]
+              == [(base64.b64encode(new).decode(), 10, 10)], f"the keys are {listed}")
+        told = agent.command("keys", "-list", timeout=30)
+        check("[10/10]" in told and base64.b64encode(old).decode() not in told, f"serf keys -list: {told}")
+    # The old key opens nothing any more, and newcomers come in by the new one.
+    refused = cluster.scene.agent("late", key=KEY_TEXT, profile="lan", address="127.0.3.1", port=7946)
+    try:
+        refused.command("join", agent.gossip, timeout=30)
+        raise AssertionError("an agent with the removed key could join")
+    except Failure:
+        pass
+    cluster.key = base64.b64encode(ring[2]).decode()
+    for kind in ("agent", "shoal"):
+        cluster.start(kind, 6)
+    cluster.wait_agreed(15, "two newcomers known to all")
+    for name, member in cluster.members.items():
+        failed = member.log.find(r'member-failed|EventMemberFailed|"event":"member failed"')
+        check(not failed, f"{name} saw a failure: {failed}")
     cluster.check_logs()

@@ -1,5 +1,5 @@
-"""The snapshot file: serf's format, written and read by either program. A node whose seeds have all gone finds its cluster
-again by it."""
+"""The snapshot file: serf's format, written and read by either program. A node whose seeds have all gone finds its
+cluster again by it."""
 import os
 import re
 import shutil
