@@ -166,3 +166,13 @@ def test_of_two_nodes_with_one_name_ours_takes_another_and_the_agent_keeps_it(sc
     check(Say.SIDECAR_STARTED and ours.stop(30) == 0, "not 0")
     agent.wait_status(name, "left", 10)
     check(agent.status_of("same") == "alive", "the agent was taken along")
+
+
+@test(seconds=60)
+def test_a_lone_agent_survives_a_shoal_that_comes_with_its_name(scene):
+    """Nobody else can vouch for the agent."""
+    agent = scene.agent("same", profile="lan")
+    ours = scene.member("same-shoal", join=[agent], more={"node": {"name": "same"}})
+    name = wait_until(lambda: next((n for n, m in agent.members().items() if n != "same" and m["addr"] == ours.gossip
+                                    and m["status"] == "alive"), None), 30, "our node under another name")
+    hold_true(lambda: agent.running() and agent.status_of(name) == "alive", 6, "the agent lives")

@@ -293,7 +293,7 @@ def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost
     # The old key opens nothing any more, and newcomers come in by the new one.
     refused = cluster.scene.agent("late", key=KEY_TEXT, profile="lan", address="127.0.3.1", port=7946)
     try:
-        refused.command("join", agent.gossip, timeout=30)
+        refused.command("join", shoal.gossip, timeout=30)
         raise AssertionError("an agent with the removed key could join")
     except Failure:
         pass
