@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint32_t kFirstAddress = 10U << 24;
 constexpr std::uint16_t kPort = 7946;
+constexpr Duration kCalm = 30s;
 constexpr Duration kStrangerPause = 1s;  // As the program: one push/pull with a stranger a second.
 
 // What the digest tells apart.
@@ -196,7 +197,10 @@ void Cluster::slow(std::size_t node, Duration each) {
 
 void Cluster::leave(std::size_t node) {
   Life& life = lives_[nodes_[node]->life];
-  if (life.leave_asked == kNever) life.leave_asked = now_;
+  if (life.leave_asked == kNever) {
+    life.leave_asked = now_;
+    life.leave_was_calm = calm();
+  }
   command(node, [](serf::Node& core, Instant now, serf::Outbox& out) { core.leave(now, out); });
 }
 
@@ -212,6 +216,14 @@ const Life* Cluster::life_of(std::string_view of) const {
 }
 
 // ---- Trouble
+
+bool Cluster::calm() const {
+  if (!network_.whole() || network_.options.loss_ppm > 0 || network_.options.late_ppm > 0) return false;
+  for (std::size_t node = 0; node < nodes_.size(); ++node) {
+    if (nodes_[node] && now_ - last_trouble(node) <= kCalm) return false;
+  }
+  return true;
+}
 
 Instant Cluster::last_trouble(std::size_t node) const {
   const bool now_in_trouble =
@@ -437,6 +449,7 @@ void Cluster::drain_news(std::size_t node) {
   for (const serf::MemberEvent& e : out.members) {
     mix(kMixMember + 16 * static_cast<std::uint64_t>(e.kind), e.name.bytes());
     ++events_count;
+    if (e.kind == serf::MemberEventKind::kReap) ++reaped_count;
     if (keep_news) events.push_back({now_, node, e.kind, std::string(e.name.view())});
     for (Observer* observer : observers_) observer->on_member_event(*this, node, e.kind, e.name.view());
   }
@@ -469,7 +482,9 @@ void Cluster::drain_news(std::size_t node) {
   if (out.left) {
     mix(kMixLeft, {});
     left.insert(node);
-    lives_[running.life].left = true;
+    Life& life = lives_[running.life];
+    life.left = true;
+    life.leave_was_calm = life.leave_was_calm && calm();
   }
 }
 

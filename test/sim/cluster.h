@@ -51,7 +51,8 @@ struct Life {
   Instant started{};
   Instant ended = kNever;
   Instant leave_asked = kNever;
-  bool left = false;  // The leave was finished before the end.
+  bool left = false;            // The leave was finished before the end.
+  bool leave_was_calm = false;  // The cluster was calm() when it was asked and when it was done.
 };
 
 struct LifeOptions {
@@ -164,6 +165,8 @@ class Cluster {
   /// The last moment at which something was wrong with the node or its links, or changed for the worse; now() while it
   /// still is.
   [[nodiscard]] Instant last_trouble(std::size_t node) const;
+  /// Nothing is wrong anywhere, and has not been for half a minute.
+  [[nodiscard]] bool calm() const;
   [[nodiscard]] std::uint64_t datagrams_out(std::size_t node) const { return nodes_[node]->datagrams_out; }
   [[nodiscard]] std::uint64_t datagrams_in(std::size_t node) const { return nodes_[node]->datagrams_in; }
 
@@ -210,6 +213,7 @@ class Cluster {
   std::vector<std::pair<std::size_t, bool>> joins;  // node, ok
   std::set<std::size_t> left;
   std::uint64_t events_count = 0;
+  std::uint64_t reaped_count = 0;  // Of them.
   std::size_t packet_bytes_most = 0;
   std::uint64_t packets = 0;
   std::uint64_t packet_bytes = 0;

@@ -1,0 +1,73 @@
+// sim: the simulator as a program.
+//
+//   sim list                                 the scenarios, and what each shows
+//   sim scenario NAME [--seed N]             one of them; NAME may be "all"
+//   sim swarm --seeds A..B                   runs whose every option is drawn from the seed
+//
+// Exit status 0 when all was well, 1 when something was found; then the line that repeats the run stands last.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "sim/scenarios.h"
+
+namespace shoal::test {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int usage() {
+  std::fprintf(stderr, "usage: sim list | sim scenario NAME|all [--seed N] | sim swarm --seeds A..B\n");
+  return 2;
+}
+
+bool print(const std::string& what, const std::string& again, const Outcome& outcome, double seconds) {
+  std::printf("%s: %s, digest %016llx, %.0f s of virtual time in %.2f s, %llu datagrams\n", what.c_str(),
+              outcome.ok() ? "good" : "BAD", static_cast<unsigned long long>(outcome.digest),
+              static_cast<double>(to_ms(outcome.virtual_time)) / 1000.0, seconds,
+              static_cast<unsigned long long>(outcome.packets));
+  if (!outcome.ok()) std::printf("  %s\n  again: %s\n", outcome.failure.c_str(), again.c_str());
+  std::fflush(stdout);
+  return outcome.ok();
+}
+
+bool scenario(const Scenario& one, std::uint64_t seed) {
+  std::printf("scenario %s, seed %llu\n", one.name, static_cast<unsigned long long>(seed));
+  std::fflush(stdout);  // Before an assertion can end the process.
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome = run_scenario(one, seed);
+  return print(one.name, "sim scenario " + std::string(one.name) + " --seed " + std::to_string(seed), outcome,
+               seconds_since(start));
+}
+
+int main_of(int argc, char** argv) {
+  if (argc < 2) return usage();
+  const std::string command = argv[1];
+  std::uint64_t seed = 1;
+  for (int i = 2; i + 1 < argc; ++i) {
+    if (std::strcmp(argv[i], "--seed") == 0) seed = std::strtoull(argv[i + 1], nullptr, 10);
+  }
+  if (command == "list") {
+    for (const Scenario& one : scenarios()) std::printf("%-26s %s\n", one.name, one.shows);
+    return 0;
+  }
+  if (command == "scenario" && argc >= 3) {
+    const std::string name = argv[2];
+    bool good = true;
+    for (const Scenario& one : scenarios()) {
+      if (name == "all" || name == one.name) good = scenario(one, seed) && good;
+    }
+    if (name != "all" && find_scenario(name) == nullptr) return usage();
+    return good ? 0 : 1;
+  }
+  return usage();
+}
+
+}  // namespace
+}  // namespace shoal::test
+
+int main(int argc, char** argv) { return shoal::test::main_of(argc, argv); }
