@@ -32,7 +32,6 @@ class Stage {
     if (!cluster.run_until_every(250ms, limit, done)) cluster.fail(std::string(what));
   }
   [[nodiscard]] bool all_alive() const;
-  [[nodiscard]] std::size_t count(serf::MemberEventKind kind) const;
   /// The end of most stories: every view becomes right.
   void expect_agreement() { checkers.expect_convergence(cluster); }
 };
@@ -59,6 +58,11 @@ struct Outcome {
   [[nodiscard]] bool ok() const { return failure.empty(); }
 };
 [[nodiscard]] Outcome outcome_of(const Cluster& cluster);
-[[nodiscard]] Outcome run_scenario(const Scenario& scenario, std::uint64_t seed);
+/// `watch` is one more observer, asked nothing of; `look` is shown the cluster at the end.
+struct Spectator {
+  Observer* watch = nullptr;
+  void (*look)(const Cluster&) = nullptr;
+};
+[[nodiscard]] Outcome run_scenario(const Scenario& scenario, std::uint64_t seed, const Spectator& spectator = {});
 
 }  // namespace shoal::test

@@ -4,6 +4,8 @@
 //   sim scenario NAME [--seed N]             one of them; NAME may be "all"
 //   sim swarm --seeds A..B                   runs whose every option is drawn from the seed
 //
+// Both take --news (each event about a member) and --trace WORD (also each part of a datagram that holds the word).
+//
 // Exit status 0 when all was well, 1 when something was found; then the line that repeats the run stands last.
 #include <chrono>
 #include <cstdio>
@@ -12,6 +14,7 @@
 #include <string>
 
 #include "sim/scenarios.h"
+#include "support/gossip_trace.h"
 
 namespace shoal::test {
 namespace {
@@ -21,7 +24,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: sim list | sim scenario NAME|all [--seed N] | sim swarm --seeds A..B\n");
+  std::fprintf(
+      stderr,
+      "usage: sim list | sim scenario NAME|all [--seed N] | sim swarm --seeds A..B, with --news or --trace WORD\n");
   return 2;
 }
 
@@ -35,22 +40,56 @@ bool print(const std::string& what, const std::string& again, const Outcome& out
   return outcome.ok();
 }
 
-bool scenario(const Scenario& one, std::uint64_t seed) {
-  std::printf("scenario %s, seed %llu\n", one.name, static_cast<unsigned long long>(seed));
+double seconds(Instant at) { return static_cast<double>(to_ms(at - Instant{})) / 1000.0; }
+
+/// Prints each part of a datagram that holds a word, and each event about it.
+class Tracer final : public Observer {
+ public:
+  explicit Tracer(std::string word) : word_(std::move(word)) {}
+  void on_datagram(Cluster& cluster, std::size_t from, const Endpoint& to, Bytes datagram) override {
+    for (const std::string& line : opened(datagram).parts) {
+      if ((" " + line + " ").find(" " + word_ + " ") == std::string::npos) continue;
+      std::printf("%10.3f s  %s -> %s: %s\n", seconds(cluster.now()), cluster.life(from).name.c_str(),
+                  std::string(to_text(to).view()).c_str(), line.c_str());
+    }
+  }
+  void on_member_event(Cluster& cluster, std::size_t node, serf::MemberEventKind kind,
+                       std::string_view about) override {
+    if (word_ != "" && about != word_) return;
+    std::printf("%10.3f s  %s: %s %s\n", seconds(cluster.now()), cluster.life(node).name.c_str(),
+                std::string(serf::to_text(kind)).c_str(), std::string(about).c_str());
+  }
+
+ private:
+  std::string word_;
+};
+
+struct Request {
+  std::uint64_t seed = 1;
+  Observer* watch = nullptr;
+};
+
+bool scenario(const Scenario& one, const Request& request) {
+  std::printf("scenario %s, seed %llu\n", one.name, static_cast<unsigned long long>(request.seed));
   std::fflush(stdout);  // Before an assertion can end the process.
   const auto start = std::chrono::steady_clock::now();
-  const Outcome outcome = run_scenario(one, seed);
-  return print(one.name, "sim scenario " + std::string(one.name) + " --seed " + std::to_string(seed), outcome,
+  const Outcome outcome = run_scenario(one, request.seed, {request.watch, nullptr});
+  return print(one.name, "sim scenario " + std::string(one.name) + " --seed " + std::to_string(request.seed), outcome,
                seconds_since(start));
 }
 
 int main_of(int argc, char** argv) {
   if (argc < 2) return usage();
   const std::string command = argv[1];
-  std::uint64_t seed = 1;
-  for (int i = 2; i + 1 < argc; ++i) {
-    if (std::strcmp(argv[i], "--seed") == 0) seed = std::strtoull(argv[i + 1], nullptr, 10);
+  Request request;
+  std::unique_ptr<Tracer> tracer;
+  for (int i = 2; i < argc; ++i) {
+    const bool more = i + 1 < argc;
+    if (more && std::strcmp(argv[i], "--seed") == 0) request.seed = std::strtoull(argv[i + 1], nullptr, 10);
+    if (more && std::strcmp(argv[i], "--trace") == 0) tracer = std::make_unique<Tracer>(argv[i + 1]);
+    if (std::strcmp(argv[i], "--news") == 0) tracer = std::make_unique<Tracer>("");
   }
+  request.watch = tracer.get();
   if (command == "list") {
     for (const Scenario& one : scenarios()) std::printf("%-26s %s\n", one.name, one.shows);
     return 0;
@@ -59,7 +98,7 @@ int main_of(int argc, char** argv) {
     const std::string name = argv[2];
     bool good = true;
     for (const Scenario& one : scenarios()) {
-      if (name == "all" || name == one.name) good = scenario(one, seed) && good;
+      if (name == "all" || name == one.name) good = scenario(one, request) && good;
     }
     if (name != "all" && find_scenario(name) == nullptr) return usage();
     return good ? 0 : 1;
