@@ -105,10 +105,9 @@ Instant Cluster::global(std::size_t node, Instant local_time) const {
 }
 
 void Cluster::skip_clock(std::size_t node, Duration by) {
+  unschedule(node);
   nodes_[node]->clock_offset += by;
   trouble(node);
-  nodes_[node]->scheduled = kNever;
-  unschedule(node);
   reschedule(node);
 }
 
@@ -146,13 +145,7 @@ void Cluster::start(std::size_t node, const LifeOptions& life) {
     running.clock_offset = rng.below(Duration(10 * 24h));
     running.clock_ppm = static_cast<std::int64_t>(rng.below(std::uint64_t{20'000})) - 10'000;
   }
-  serf::NodeOptions options;
-  options.swim.name = swim::NodeName(life.name);
-  options.swim.advertise = address(life.address);
-  options.swim.timing = options_.timing;
-  options.swim.members_max = options_.members_max;
-  if (options_.adjust) options_.adjust(node, options);
-  running.core = std::make_unique<serf::Node>(options, rng.fork(), local(node));
+  make_core(node, rng);
   if (!life.seeds.empty()) {
     serf::SeedOptions seeds;
     seeds.seeds = life.seeds.size();
@@ -163,6 +156,27 @@ void Cluster::start(std::size_t node, const LifeOptions& life) {
   }
   command(node, [&](serf::Node& core, Instant now, serf::Outbox& out) { core.start(now, meta, out); });
   for (Observer* observer : observers_) observer->on_start(*this, node);
+}
+
+void Cluster::make_core(std::size_t node, Rng& rng) {
+  const Life& own = life(node);
+  serf::NodeOptions options;
+  options.swim.name = swim::NodeName(own.name);
+  options.swim.advertise = address(own.address);
+  options.swim.timing = options_.timing;
+  options.swim.members_max = options_.members_max;
+  if (options_.adjust) options_.adjust(node, options);
+  nodes_[node]->core = std::make_unique<serf::Node>(options, rng.fork(), local(node));
+}
+
+void Cluster::lose_memory(std::size_t node) {
+  if (!running(node)) return;
+  unschedule(node);
+  break_streams(node);
+  Rng rng = rng_.fork();
+  make_core(node, rng);
+  const auto meta = life(node).meta;
+  command(node, [&](serf::Node& core, Instant now, serf::Outbox& out) { core.start(now, meta, out); });
 }
 
 void Cluster::crash(std::size_t node) {
@@ -302,6 +316,7 @@ void Cluster::reschedule(std::size_t node) {
 
 bool Cluster::step(Instant end) {
   if (failed()) return false;
+  if (loses_memory_) lose_memory(*std::exchange(loses_memory_, std::nullopt));
   const Instant arrival = in_flight_.empty() ? kNever : in_flight_.top().at;
   const Instant due = deadlines_.empty() ? kNever : deadlines_.begin()->first;
   const Instant next = earlier(earlier(arrival, due), observers_.empty() ? kNever : next_second_);
@@ -309,7 +324,10 @@ bool Cluster::step(Instant end) {
     now_ = end;
     return false;
   }
-  ++steps;
+  if (++steps > steps_max) {
+    fail("more than " + std::to_string(steps_max) + " steps");
+    return false;
+  }
   now_ = std::max(now_, next);
   if (!observers_.empty() && next_second_ <= now_) {
     next_second_ = now_ + 1s;

@@ -187,6 +187,8 @@ class Cluster {
 
   /// For planted faults: may change a datagram; returns how many of it go out. Without one each goes out once.
   std::function<std::uint32_t(std::size_t from, std::vector<std::uint8_t>& datagram)> tamper;
+  /// For planted faults: with the next step the node's core is a fresh one, and nobody is told.
+  void lose_memory_soon(std::size_t node) { loses_memory_ = node; }
 
   struct SeenEvent {
     Instant at;
@@ -219,6 +221,7 @@ class Cluster {
   std::uint64_t packet_bytes = 0;
   std::uint64_t stream_bytes = 0;
   std::uint64_t steps = 0;
+  std::uint64_t steps_max = 50'000'000;  // More is a failure: something goes round in circles.
   /// operator new calls inside the cores; counted when the binary has allocation_counter.cc.
   bool count_allocations = false;
   std::uint64_t core_allocations = 0;
@@ -281,6 +284,8 @@ class Cluster {
 
   // cluster.cc
   bool step(Instant end);
+  void lose_memory(std::size_t node);
+  void make_core(std::size_t node, Rng& rng);
   void deliver(Event& event);
   void take_datagram(std::size_t node, std::uint32_t from, Bytes bytes);
   void on_deadline(std::size_t node);
@@ -339,6 +344,7 @@ class Cluster {
   std::unique_ptr<serf::Outbox> outbox_;
   std::vector<Observer*> observers_;
   std::string failure_;
+  std::optional<std::size_t> loses_memory_;
 };
 
 }  // namespace shoal::test

@@ -2,7 +2,7 @@
 //
 //   sim list                                 the scenarios, and what each shows
 //   sim scenario NAME [--seed N]             one of them; NAME may be "all"
-//   sim swarm --seeds A..B                   runs whose every option is drawn from the seed
+//   sim swarm --seeds A..B [--plant NAME]    runs whose every option is drawn from the seed; with a planted fault
 //
 // Both take --news (each event about a member) and --trace WORD (also each part of a datagram that holds the word).
 //
@@ -13,7 +13,9 @@
 #include <cstring>
 #include <string>
 
+#include "sim/plants.h"
 #include "sim/scenarios.h"
+#include "sim/swarm.h"
 #include "support/gossip_trace.h"
 
 namespace shoal::test {
@@ -65,7 +67,8 @@ class Tracer final : public Observer {
 };
 
 struct Request {
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1, first = 1, last = 20;
+  const Plant* plant = nullptr;
   Observer* watch = nullptr;
 };
 
@@ -78,6 +81,16 @@ bool scenario(const Scenario& one, const Request& request) {
                seconds_since(start));
 }
 
+bool swarm(std::uint64_t seed, const Plant* plant, const Request& request) {
+  std::printf("swarm seed %llu: %s\n", static_cast<unsigned long long>(seed), to_text(swarm_options(seed)).c_str());
+  std::fflush(stdout);
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome = run_swarm(seed, plant, request.watch);
+  const std::string number = std::to_string(seed);
+  const std::string planted = plant == nullptr ? "" : " --plant " + std::string(plant->name);
+  return print("swarm seed " + number, "sim swarm --seeds " + number + planted, outcome, seconds_since(start));
+}
+
 int main_of(int argc, char** argv) {
   if (argc < 2) return usage();
   const std::string command = argv[1];
@@ -87,11 +100,18 @@ int main_of(int argc, char** argv) {
     const bool more = i + 1 < argc;
     if (more && std::strcmp(argv[i], "--seed") == 0) request.seed = std::strtoull(argv[i + 1], nullptr, 10);
     if (more && std::strcmp(argv[i], "--trace") == 0) tracer = std::make_unique<Tracer>(argv[i + 1]);
+    if (more && std::strcmp(argv[i], "--plant") == 0) request.plant = find_plant(argv[i + 1]);
+    if (more && std::strcmp(argv[i], "--seeds") == 0) {
+      char* dots = nullptr;
+      request.first = request.last = std::strtoull(argv[i + 1], &dots, 10);
+      if (std::strncmp(dots, "..", 2) == 0) request.last = std::strtoull(dots + 2, nullptr, 10);
+    }
     if (std::strcmp(argv[i], "--news") == 0) tracer = std::make_unique<Tracer>("");
   }
   request.watch = tracer.get();
   if (command == "list") {
     for (const Scenario& one : scenarios()) std::printf("%-26s %s\n", one.name, one.shows);
+    for (const Plant& one : plants()) std::printf("plant %-20s %s\n", one.name, one.does);
     return 0;
   }
   if (command == "scenario" && argc >= 3) {
@@ -102,6 +122,15 @@ int main_of(int argc, char** argv) {
     }
     if (name != "all" && find_scenario(name) == nullptr) return usage();
     return good ? 0 : 1;
+  }
+  if (command == "swarm") {
+    std::uint64_t bad = 0;
+    for (std::uint64_t seed = request.first; seed <= request.last; ++seed) {
+      bad += swarm(seed, request.plant, request) ? 0U : 1U;
+    }
+    std::printf("%llu of %llu runs found something\n", static_cast<unsigned long long>(bad),
+                static_cast<unsigned long long>(request.last - request.first + 1));
+    return bad == 0 ? 0 : 1;
   }
   return usage();
 }
