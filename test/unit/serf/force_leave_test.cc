@@ -176,7 +176,7 @@ TEST_CASE("a ping payload of a member that serf does not know is nothing") {
     for (std::size_t k = before; k < me.sent.size(); ++k) {
       if (!me.sent[k].parts.empty() && me.sent[k].parts[0].starts_with("ping")) {
         acked_unknown = me.status("b") == "unknown";
-        me.hear(encoded(wire::Ack{test::number(me.sent[k].parts[0], 1), as_bytes("c")}), peer(2));
+        me.hear(encoded(wire::Ack{test::number(me.sent[k].parts[0], 1), Memory{1}}), peer(2));
         break;
       }
     }
