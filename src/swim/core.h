@@ -44,8 +44,9 @@ struct Options {
   InlineVector<Cidr, 32> allow;  // Who may be a member; empty = all.
 };
 
-/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room.
-[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 128 * 1024 + members_max * 384; }
+/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room, and the
+/// upper layer's stored events: 190 kB with all around them, half as much again where they do not compress.
+[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 320 * 1024 + members_max * 384; }
 
 /// Why something that arrived was not used. Never fatal; each is counted.
 enum class Refusal : std::uint8_t {
