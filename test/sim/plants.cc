@@ -53,9 +53,11 @@ Datagram encoded(const Message& message) {
 }
 
 void no_refutation(Stage& stage) {
-  // Everybody believes the worst of the victim, which never contradicts.
-  stage.cluster.tamper = [&stage](std::size_t from, Datagram& datagram) {
-    if (!ripe(stage)) return 1U;
+  // Everybody is told the worst of the victim, and none of its contradictions. So late that nobody can say it has just
+  // come.
+  const Instant from_then = Instant{} + stage.checkers.bounds().settle + kFrom;
+  stage.cluster.tamper = [&stage, from_then, incarnation = 0U](std::size_t from, Datagram& datagram) mutable {
+    if (stage.cluster.now() < from_then || !stage.cluster.started(kVictim)) return 1U;
     std::vector<Datagram> parts = taken_apart(datagram);
     const std::string name = Cluster::name(kVictim);
     std::erase_if(parts, [&name](const Datagram& part) {
@@ -63,12 +65,11 @@ void no_refutation(Stage& stage) {
       return part[0] == static_cast<std::uint8_t>(MessageType::kAlive) && wire::decode(Bytes(part).subspan(1), m) &&
              m.node == name;
     });
-    if (from == kBroken && stage.cluster.started(kVictim)) {
-      const std::uint32_t incarnation = stage.cluster.node(kVictim).swim().self().incarnation;
-      parts.push_back(encoded(wire::Suspect{incarnation, name, Cluster::name(kBroken)}));
-    }
+    if (incarnation == 0) incarnation = stage.cluster.node(kVictim).swim().self().incarnation;
+    if (from == kBroken) parts.push_back(encoded(wire::Suspect{incarnation, name, Cluster::name(kBroken)}));
+    if (parts.empty()) return 0U;
     datagram = put_together(parts);
-    return datagram.empty() ? 0U : 1U;
+    return 1U;
   };
 }
 
