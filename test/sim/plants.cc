@@ -135,11 +135,11 @@ void forged_leave(Stage& stage) {
 
 // clang-format off
 constexpr Plant kPlants[] = {
-    {"no-refutation", "a node is suspected and its answers are swallowed", "who is well", no_refutation},
+    {"no-refutation", "a node is suspected and its answers are swallowed", "who is well|events in a cluster at rest", no_refutation},
     {"lost-memory", "a node forgets its counters without a restart", "went back", lost_memory},
     {"short-versions", "an alive with five version numbers, which crashes Go peers", "versions are not six", short_versions},
     {"too-long", "datagrams over the limit", "over the limit", too_long},
-    {"empty-part", "a compound with an empty part, which crashes memberlist 0.2.2", "bad_compound|empty", empty_part},
+    {"empty-part", "a compound with an empty part, which crashes memberlist 0.2.2", "empty_part", empty_part},
     {"storm", "each datagram a hundred times", "datagrams in a second", storm},
     {"forged-leave", "a leave in the name of another", "who did not leave", forged_leave},
 };
@@ -148,6 +148,16 @@ constexpr Plant kPlants[] = {
 }  // namespace
 
 std::span<const Plant> plants() { return kPlants; }
+
+bool found(const Plant& plant, std::string_view failure) {
+  std::string_view words = plant.found_as;
+  while (!words.empty()) {
+    const std::size_t bar = std::min(words.find('|'), words.size());
+    if (failure.find(words.substr(0, bar)) != std::string_view::npos) return true;
+    words.remove_prefix(std::min(bar + 1, words.size()));
+  }
+  return false;
+}
 
 const Plant* find_plant(std::string_view name) {
   for (const Plant& plant : kPlants) {
