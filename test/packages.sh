@@ -1,6 +1,6 @@
 # Sourced by test/run, packaging/demo/run and .ci/run: what Debian 12 must have, and how it gets it.
 BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnanopb-dev nanopb protobuf-compiler
-  libtomlplusplus-dev libre2-dev python3"
+  nettle-dev libtomlplusplus-dev libre2-dev python3"
 PROXY_PACKAGES="haproxy python3"
 TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables"
 CI_PACKAGES="clang-14 libclang-rt-14-dev file"
@@ -28,14 +28,14 @@ shoal_in() {
   find "$1" -name shoal -type f -perm -u+x -not -path '*/include-roots/*' -print -quit
 }
 
-# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS...
+# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS... BUILD_TARGETS: only these.
 need_build() {
   local dir=$1 log
   shift
   log=$(mktemp)
   if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"
          else meson setup --wrap-mode=nodownload "$dir" "$root" "$@"; fi \
-         && ninja -C "$dir"; } >"$log" 2>&1; then
+         && ninja -C "$dir" ${BUILD_TARGETS:-}; } >"$log" 2>&1; then
     tail -n 60 "$log" >&2
     rm -f "$log"
     return 1

@@ -159,6 +159,11 @@ void Announcer::set_unready(Instant now, AnnouncerOutbox& out) {
   say(now, out);
 }
 
+void Announcer::repeat(Instant now, AnnouncerOutbox& out) {
+  tick(now, out);
+  if (was_announced_) say(now, out);
+}
+
 void Announcer::depart(Instant now, Duration timeout, AnnouncerOutbox& out) {
   tick(now, out);
   if (statement_ == Statement::kDeparting) return;

@@ -71,6 +71,8 @@ class Announcer final {
   /// `what`: port, pool and weight; the rest is filled in here. Saying what is already said changes nothing.
   /// Once departing it is ignored: a depart is final for its start.
   void set_ready(Instant now, const Announcement& what, AnnouncerOutbox& out);
+  /// Says the present statement once more to everybody: this node has got another name.
+  void repeat(Instant now, AnnouncerOutbox& out);
   /// Withdraws without leaving. Nothing is sent when nothing had been announced.
   void set_unready(Instant now, AnnouncerOutbox& out);
   /// Out of rotation, everywhere. `timeout` tells the sidecars how long the drain may take. When nothing had been

@@ -14,9 +14,11 @@
 #include <variant>
 #include <vector>
 
+#include "app/control_client.h"
 #include "app/gossip_driver.h"
 #include "app/sidecar_app.h"
 #include "app/task_app.h"
+#include "base/base64.h"
 #include "config/cli.h"
 #include "config/load.h"
 #include "config/report.h"
@@ -181,6 +183,27 @@ int run(const config::Loaded& loaded) {
   return *loaded.config.role == config::Role::kSidecar ? run_sidecar(loaded.config) : run_task(loaded.config);
 }
 
+int print_new_key(bool json) {
+  std::uint8_t key[32];
+  for (std::size_t i = 0; i < sizeof key; i += sizeof(std::uint64_t)) {
+    const std::uint64_t part = reactor::entropy_u64();
+    std::memcpy(key + i, &part, sizeof part);
+  }
+  std::uint8_t memory[base64_size(sizeof key)];
+  ByteWriter text(memory);
+  base64_encode(text, key);
+  const std::string line(as_text(text.written()));
+  return print(json ? "{\"key\":" + config::quoted(line) + "}\n" : line + "\n");
+}
+
+int ask(const Command& command, const config::Loaded& loaded) {
+  if (!loaded.errors.empty()) return fail_with(loaded);
+  const ControlOutcome outcome = run_control_command(command, loaded, STDIN_FILENO);
+  const int printed = outcome.out.empty() ? 0 : print(outcome.out);
+  for (const std::string& error : outcome.errors) print_problem("", error);
+  return outcome.exit_code != 0 ? outcome.exit_code : printed;
+}
+
 }  // namespace
 
 int run_command(int argc, char** argv, char** environment) {
@@ -204,6 +227,14 @@ int run_command(int argc, char** argv, char** environment) {
       return print(command.json ? config::reference_json() : config::reference_markdown());
     case Command::Kind::kConfigCheck: return check(command, load_settings(command, variables));
     case Command::Kind::kConfigPrint: return print_values(command, load_settings(command, variables));
+    case Command::Kind::kKeygen: return print_new_key(command.json);
+    case Command::Kind::kMembers:
+    case Command::Kind::kKeysList:
+    case Command::Kind::kKeysInstall:
+    case Command::Kind::kKeysUse:
+    case Command::Kind::kKeysRemove:
+    case Command::Kind::kForceLeave:
+    case Command::Kind::kEvent: return ask(command, load_settings(command, variables));
     case Command::Kind::kRun: return run(load_settings(command, variables));
   }
   return 70;

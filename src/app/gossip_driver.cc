@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "app/gossip_keys.h"
+#include "config/settings.h"
 #include "reactor/system.h"
 
 namespace shoal::app {
@@ -18,7 +20,6 @@ constexpr std::uint16_t kTaskPortLast = 7999;
 constexpr Duration kAddressWait = 1s;
 constexpr Duration kResolveDeadline = 5s;
 constexpr Duration kStrangerPause = 1s;
-constexpr Duration kConflictPause = 30s;
 
 swim::Timing timing_of(const config::Gossip& gossip) {
   swim::Timing t = gossip.profile == config::Profile::kLan   ? swim::lan_timing()
@@ -93,18 +94,19 @@ GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Lo
       handler_(handler),
       outbox_(members_max(config)),
       news_(members_max(config)),
+      snapshot_(loop, log),
       questions_(kQuestionsMax),
       pending_asks_(kPendingAsksMax),
       failed_asks_(kQuestionsMax),
       refs_(kRefsMax),
-      udp_(loop,
-           [this](const Endpoint& from, Bytes bytes) {
-             if (node_ == nullptr) return;
-             drive([&](Instant now) { node_->on_packet(now, from, bytes, outbox_); });
-           }),
       streams_(loop, *this, kInboundStreams + kOutboundStreams),
       stream_ids_(kInboundStreams + kOutboundStreams),
       peer_ended_(kInboundStreams + kOutboundStreams),
+      sockets_(loop, streams_,
+               [this](const Endpoint& from, Bytes bytes) {
+                 if (node_ == nullptr) return;
+                 drive([&](Instant now) { node_->on_packet(now, from, bytes, outbox_); });
+               }),
       resolver_(loop, [this](const reactor::Resolved& answer) { on_resolved(answer); }),
       node_timer_(loop, [this] { drive([this](Instant now) { node_->on_deadline(now, outbox_); }); }),
       seeds_timer_(loop,
@@ -113,23 +115,25 @@ GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Lo
                      seeds_->on_deadline(loop_.now(), effects);
                      run_seeds(effects);
                    }),
-      address_timer_(loop, [this] { settle_address(nullptr); }) {
+      address_timer_(loop, [this] { settle_address(nullptr); }),
+      keys_timer_(loop, [this] { finish_keys(); }),
+      events_timer_(loop, [this] { give_user_events(); }) {
   loop_.at_end_of_turn([this] { give_news(); });
 }
 
 GossipDriver::~GossipDriver() = default;
 
+Result<void> GossipDriver::load_keys() {
+  auto keys = load_gossip_keys(config_.gossip);
+  if (!keys.ok()) return keys.error();
+  keys_ = keys.value();
+  return {};
+}
+
 Result<void> GossipDriver::bind_port(std::uint16_t port) {
-  const Endpoint wanted{config_.gossip.bind.addr, port};
-  const auto udp = udp_.bind(wanted);
-  if (!udp.ok()) return udp.error();
-  listener_ = std::make_unique<reactor::TcpListener>(loop_, streams_);
-  const auto tcp = listener_->listen(udp.value());
-  if (!tcp.ok()) {
-    udp_.close();
-    return tcp.error();
-  }
-  bound_ = udp.value();
+  const auto bound = sockets_.bind(config_.gossip.bind.addr, port);
+  if (!bound.ok()) return bound.error();
+  bound_ = bound.value();
   return {};
 }
 
@@ -244,13 +248,33 @@ void GossipDriver::start(const Tags& tags) {
     if (!options.swim.allow.full()) options.swim.allow.push_back(range);
   }
   options.reap_after = config_.gossip.reap_after;
+  for (serf::Key& key : keys_) {
+    options.swim.keys.push_back(key);
+    key = serf::Key{};
+  }
+  for (std::size_t i = 0; i < options.swim.nonce_seed.size(); i += sizeof(std::uint64_t)) {
+    const std::uint64_t chance = reactor::entropy_u64();
+    std::memcpy(options.swim.nonce_seed.data() + i, &chance, sizeof chance);
+  }
+  SHOAL_ASSERT(options.swim.label.assign(config_.gossip.label));
+  snapshot_.open(config_.gossip.snapshot_dir, config::to_text(*config_.role), config_.gossip.members_max);
+  options.clock_seen = snapshot_.clocks().member;
+  options.event_clock_seen = snapshot_.clocks().event;
+  options.query_clock_seen = snapshot_.clocks().query;
   Rng rng(reactor::entropy_u64());
   seeds_ = std::make_unique<serf::Seeds>(seed_options(config_), rng.fork());
   node_ = std::make_unique<serf::Node>(options, rng, loop_.now());
-  joined_ = config_.gossip.join.empty();
+  for (const Endpoint& known : snapshot_.known()) {
+    if (!same_place(known, advertise_)) rejoin_.push_back(known);
+  }
+  rng.shuffle(std::span<Endpoint>(rejoin_));
+  joined_ = config_.gossip.join.empty() && rejoin_.empty();
   std::array<std::uint8_t, swim::kMetaBytesMax> memory;
   const Bytes meta = encode_meta(tags, memory);
   drive([&](Instant now) { node_->start(now, meta, outbox_); });
+  for (FixedBytes<wire::kAeadKeyBytesMax>& key : options.swim.keys) key = {};
+  log_.info("gossip encryption", {{"on", !node_->keyring().empty()}, {"keys", node_->keyring().size()}});
+  rejoin_next();
   seeds_->start(loop_.now());
   seeds_timer_.at(seeds_->next_deadline());
 }
@@ -262,17 +286,9 @@ void GossipDriver::set_tags(const Tags& tags) {
   drive([&](Instant now) { node_->set_meta(now, meta, outbox_); });
 }
 
-template <typename F>
-void GossipDriver::drive(F&& f) {
-  SHOAL_ASSERT(!driving_);
-  driving_ = true;
-  f(loop_.now());
-  drain();
-  driving_ = false;
-}
-
 void GossipDriver::drain() {
-  for (const swim::Packet& packet : outbox_.net.packets()) udp_.try_send(packet.to, outbox_.net.view(packet));
+  for (const swim::Packet& packet : outbox_.net.packets())
+    static_cast<void>(sockets_.try_send(packet.to, outbox_.net.view(packet)));
   for (const swim::StreamEffect& effect : outbox_.net.streams()) carry_out(effect);
   const auto move = [](auto& from, auto& to) {
     for (auto& event : from) {
@@ -286,6 +302,11 @@ void GossipDriver::drain() {
   move(outbox_.joins, news_.joins);
   move(outbox_.strangers, news_.strangers);
   move(outbox_.conflicts, news_.conflicts);
+  move(outbox_.renames, news_.renames);
+  move(outbox_.blocked, news_.blocked);
+  move(outbox_.foreign, news_.foreign);
+  move(outbox_.user_events, news_.user_events);
+  news_.keyring_changed = news_.keyring_changed || outbox_.keyring_changed;
   news_.left = news_.left || outbox_.left;
   outbox_.clear();
   node_timer_.at(node_->next_deadline());
@@ -373,99 +394,19 @@ void GossipDriver::end_stream(reactor::TcpStream& stream) {
   stream_over(stream);
 }
 
-void GossipDriver::give_news() {
-  if (node_ == nullptr || giving_news_) return;
-  giving_news_ = true;
-  // A handler's command can make more news (an answer by a push/pull that fails at once): until there is none.
-  for (int round = 0; round < 16 && (!news_.empty() || !failed_asks_.empty()); ++round) {
-    for (std::size_t i = 0; i < news_.members.size(); ++i) {
-      const serf::MemberEvent event = news_.members[i];
-      handler_.on_member(event.kind, event.name.view(), node_->members().get(event.name.view()));
-    }
-    news_.members.clear();
-    for (const serf::JoinEvent& join : news_.joins) tell_join(join);
-    news_.joins.clear();
-    for (std::size_t i = 0; i < news_.queries.size(); ++i) {
-      const std::uint64_t ref = ++last_ref_;
-      refs_[ref % kRefsMax] = news_.queries[i].ref;
-      handler_.on_query(ref, news_.queries[i]);
-    }
-    news_.queries.clear();
-    for (std::size_t i = 0; i < news_.responses.size(); ++i) {
-      const serf::ResponseEvent& response = news_.responses[i];
-      if (response.ack) continue;
-      for (std::size_t q = 0; q < questions_.size(); ++q) {
-        if (questions_[q].query != response.token) continue;
-        const std::uint64_t token = questions_[q].token;
-        questions_.erase(q);
-        handler_.on_response(token, response.from.view(), response.payload.view());
-        break;
-      }
-    }
-    news_.responses.clear();
-    for (const serf::StrangerEvent& stranger : news_.strangers) on_stranger(stranger.source);
-    news_.strangers.clear();
-    for (const serf::ConflictEvent& conflict : news_.conflicts) tell_conflict(conflict);
-    news_.conflicts.clear();
-    while (!failed_asks_.empty()) {
-      const std::uint64_t token = failed_asks_.back();
-      failed_asks_.pop_back();
-      handler_.on_ask_failed(token);
-    }
-    if (std::exchange(news_.left, false)) handler_.on_left();
+/// Members of an earlier life, one after the other until one answers.
+void GossipDriver::rejoin_next() {
+  rejoining_ = {};
+  if (rejoin_.empty()) {
+    joined_ = joined_ || config_.gossip.join.empty();
+    return;
   }
-  if (std::exchange(contact_stale_, false)) update_contact();
-  giving_news_ = false;
+  rejoining_ = rejoin_.back();
+  rejoin_.pop_back();
+  drive([&](Instant now) { node_->rejoin(now, rejoining_, outbox_); });
 }
 
-void GossipDriver::tell_join(const serf::JoinEvent& join) {
-  for (std::size_t i = 0; i < pending_asks_.size(); ++i) {
-    if (!same_place(pending_asks_[i].question.to, join.to)) continue;
-    PendingAsk pending = pending_asks_[i];
-    pending_asks_.swap_erase(i);
-    pending.question.payload = Bytes(pending.payload).first(pending.payload_size);
-    send_question(pending.question, serf::Route::kDatagram);
-    break;
-  }
-  if (join.ok) {
-    if (!joined_) log_.info("joined", {{"seed", to_text(join.to)}, {"members", node_->members().size()}});
-    joined_ = true;
-    join_trouble_told_ = false;
-  } else if (!joined_ && !join_trouble_told_) {
-    join_trouble_told_ = true;
-    log_.warn("cannot reach a seed yet; tried again for ever", {{"seed", to_text(join.to)}, {"reason", join.error}});
-  } else {
-    log_.debug("push/pull failed", {{"peer", to_text(join.to)}, {"reason", join.error}});
-  }
-}
-
-void GossipDriver::tell_conflict(const serf::ConflictEvent& conflict) {
-  if (loop_.now() < conflict_after_) return;  // It comes again with every alive message of the other one.
-  conflict_after_ = loop_.now() + kConflictPause;
-  log_.warn("name conflict: another node uses a member's name; give each node its own node.name",
-            {{"node", conflict.name}, {"member", to_text(conflict.existing)}, {"other", to_text(conflict.other)}});
-}
-
-void GossipDriver::log_refused() {
-  if (node_ == nullptr) return;
-  FixedString<512> text;
-  const auto add = [&text](std::string_view name, std::uint64_t count) {
-    if (count == 0) return;
-    const std::string part = std::string(text.empty() ? "" : " ") + std::string(name) + "=" + std::to_string(count);
-    static_cast<void>(text.append(part));
-  };
-  const swim::Counters& swim = node_->swim().counters();
-  for (std::size_t i = 0; i < swim.refused.size(); ++i) {
-    add(swim::to_text(static_cast<swim::Refusal>(i)), swim.refused[i]);
-  }
-  const serf::NodeCounters& serf = node_->counters();
-  add("serf_malformed", serf.malformed);
-  add("serf_unsupported", serf.unsupported);
-  add("queries_old", serf.queries_old);
-  add("clock_jumps", serf.clock_jumps);
-  add("members_refused", serf.members_refused);
-  if (!text.empty()) log_.info("gossip that was not used, by reason", {{"counts", text}});
-}
+// ---- Keys
 
 void GossipDriver::on_stranger(const Endpoint& source) {
   if (loop_.now() < stranger_after_) return;
@@ -584,7 +525,10 @@ void GossipDriver::push_pull(const Endpoint& to) {
   drive([&](Instant now) { node_->push_pull(now, to, outbox_); });
 }
 
+void GossipDriver::close() { snapshot_.close(); }
+
 void GossipDriver::leave() {
+  snapshot_.leave();
   drive([&](Instant now) { node_->leave(now, outbox_); });
 }
 

@@ -14,13 +14,15 @@
 
 #include "announce/codec.h"
 #include "announce/member.h"
+#include "app/gossip_sockets.h"
+#include "app/snapshot_file.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "reactor/loop.h"
 #include "reactor/resolver.h"
 #include "reactor/tcp_stream.h"
-#include "reactor/udp_socket.h"
+#include "serf/key_tally.h"
 #include "serf/node.h"
 #include "serf/seeds.h"
 
@@ -38,6 +40,8 @@ class GossipHandler {
   /// The question could not be sent at all.
   virtual void on_ask_failed(std::uint64_t token) = 0;
   virtual void on_left() = 0;
+  /// This node goes on under another name: everything that was announced has to be said again.
+  virtual void on_renamed() = 0;
 
  protected:
   ~GossipHandler() = default;
@@ -70,6 +74,8 @@ class GossipDriver final : private reactor::StreamHandler {
   GossipDriver(reactor::Loop& loop, const config::Config& config, Log& log, GossipHandler& handler);
   ~GossipDriver();
 
+  /// Reads the operator's gossip keys. The error names the setting and the fix.
+  [[nodiscard]] Result<void> load_keys();
   /// Binds UDP and TCP. The error names the address and the fix.
   [[nodiscard]] Result<void> bind();
   /// Finds the address to tell the others (at most a second), then calls `ready`. It stays the same from then on.
@@ -83,10 +89,24 @@ class GossipDriver final : private reactor::StreamHandler {
   /// Anti-entropy with one address, for a query from a node that we do not know yet.
   void push_pull(const Endpoint& to);
   void leave();
+  /// The last words of a program that ends.
+  void close();
+  /// Reads the keyring file anew.
+  void reload_keys();
+
+  // For the operator's commands.
+  using KeysDone = std::function<void(const serf::KeyTally&)>;
+  /// One at a time: false while another is under way. `done` comes later, always.
+  [[nodiscard]] bool key_operation(serf::KeyOperation operation, Bytes key, KeysDone done);
+  /// False: our own name, or none that a member can have.
+  [[nodiscard]] bool force_leave(std::string_view node, bool prune);
+  /// False: larger than serf::kUserEventLimit, or without a name.
+  [[nodiscard]] bool user_event(std::string_view name, Bytes payload, bool coalesce);
   /// One line about what came and could not be used; nothing when all was well.
   void log_refused();
 
   [[nodiscard]] const serf::Node& node() const { return *node_; }
+  [[nodiscard]] std::uint16_t bound_port() const { return bound_.port; }
   [[nodiscard]] const Endpoint& advertise() const { return advertise_; }
   [[nodiscard]] bool started() const { return node_ != nullptr; }
   /// A join has succeeded, or there is nobody to join.
@@ -111,8 +131,15 @@ class GossipDriver final : private reactor::StreamHandler {
   void on_written(reactor::TcpStream& stream) override;
   void on_closed(reactor::TcpStream& stream, reactor::StreamEnd why) override;
 
+  /// Runs one command or input of the node: f(now).
   template <typename F>
-  void drive(F&& f);
+  void drive(F&& f) {
+    SHOAL_ASSERT(!driving_);
+    driving_ = true;
+    f(loop_.now());
+    drain();
+    driving_ = false;
+  }
   void drain();
   void carry_out(const swim::StreamEffect& effect);
   void stream_over(reactor::TcpStream& stream);
@@ -120,6 +147,16 @@ class GossipDriver final : private reactor::StreamHandler {
   void give_news();
   void tell_join(const serf::JoinEvent& join);
   void tell_conflict(const serf::ConflictEvent& conflict);
+  void tell_rename(const serf::RenameEvent& rename);
+  void tell_blocked(const serf::BlockedEvent& blocked);
+  void tell_foreign(const serf::ForeignEvent& foreign);
+  void tell_user_event(serf::LamportTime ltime, std::string_view name, Bytes payload);
+  void give_user_events();
+  void give_responses();
+  void on_member(const serf::MemberEvent& event);
+  void keep_keyring();
+  void finish_keys();
+  void rejoin_next();
   void on_stranger(const Endpoint& source);
   void send_question(const Question& question, serf::Route route);
   void run_seeds(serf::Seeds::Effects& effects);
@@ -149,6 +186,16 @@ class GossipDriver final : private reactor::StreamHandler {
   bool join_trouble_told_ = false;
   Instant stranger_after_{};
   Instant conflict_after_{};
+  Instant blocked_after_{};
+  std::array<Instant, static_cast<std::size_t>(swim::Refusal::kCount)> foreign_after_{};
+
+  serf::KeyList keys_;  // Until the node has them.
+  serf::KeyTally key_tally_;
+  KeysDone keys_done_;
+  serf::EventCoalescer coalescer_;
+  SnapshotFile snapshot_;
+  std::vector<Endpoint> rejoin_;  // Of an earlier life, not tried yet.
+  Endpoint rejoining_;
 
   FixedVector<OpenQuestion> questions_;
   FixedVector<PendingAsk> pending_asks_;
@@ -156,15 +203,16 @@ class GossipDriver final : private reactor::StreamHandler {
   std::vector<serf::QueryRef> refs_;
   std::uint64_t last_ref_ = 0;
 
-  reactor::UdpSocket udp_;
   reactor::StreamPool streams_;
   std::vector<swim::StreamId> stream_ids_;  // Beside the pool: which stream of the core a slot serves; 0 = none.
   std::vector<bool> peer_ended_;            // It has said all while we were still writing.
-  std::unique_ptr<reactor::TcpListener> listener_;
+  GossipSockets sockets_;
   reactor::Resolver resolver_;
   reactor::Timer node_timer_;
   reactor::Timer seeds_timer_;
   reactor::Timer address_timer_;
+  reactor::Timer keys_timer_;
+  reactor::Timer events_timer_;
 };
 
 }  // namespace shoal::app

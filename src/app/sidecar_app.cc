@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "announce/registrar.h"
+#include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "base/hash.h"
@@ -97,6 +98,7 @@ class SidecarApp final : private GossipHandler {
         rng_(reactor::entropy_u64()),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
+        control_(loop_, config, log_, gossip_),
         core_out_(1, haproxy::SessionOptions{}),
         main_stream_(*this, haproxy::Stream::kMain),
         probe_stream_(*this, haproxy::Stream::kProbe),
@@ -114,8 +116,12 @@ class SidecarApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
+    const auto keys = gossip_.load_keys();
+    if (!keys.ok()) return bad_settings(keys.error().message);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
+    const auto control = control_.open();
+    if (!control.ok()) return unavailable(control.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -127,6 +133,10 @@ class SidecarApp final : private GossipHandler {
   int unavailable(const std::string& why) {
     log_.error(why);
     return kExitUnavailable;
+  }
+  int bad_settings(const std::string& why) {
+    log_.error(why);
+    return kExitBadSettings;
   }
 
   /// One of the two connections to HAProxy's socket. Connecting succeeds or fails at once; the core hears of it in the
@@ -200,7 +210,7 @@ class SidecarApp final : private GossipHandler {
 
   void on_signal(int signal) {
     if (signal == SIGUSR1 || signal == SIGUSR2) return;  // By default they would end us.
-    if (signal == SIGHUP) return log_.info("SIGHUP: nothing to read anew; change the settings by a restart");
+    if (signal == SIGHUP) return gossip_.reload_keys();
     const bool fast = signal == SIGQUIT || stopping_;
     log_.info("stop requested", {{"signal", signal}, {"fast", fast}});
     if (!gossip_.started()) return finish();
@@ -223,6 +233,8 @@ class SidecarApp final : private GossipHandler {
   }
 
   void finish() {
+    control_.close();
+    gossip_.close();
     gossip_.log_refused();
     log_.info("stopped");
     loop_.stop();
@@ -277,6 +289,7 @@ class SidecarApp final : private GossipHandler {
 
   void on_ask_failed(std::uint64_t) override {}  // The registrar's own deadline asks again.
   void on_left() override { finish(); }
+  void on_renamed() override {}  // Tasks ask whoever says that it is a sidecar.
 
   // The registrar and the core: each is driven and its effects carried out at once, but what one wants of the other
   // waits for the end of the turn (`settle`), so that neither is called in the middle of the other's effects.
@@ -433,6 +446,7 @@ class SidecarApp final : private GossipHandler {
   reactor::Loop loop_;
   reactor::Signals signals_;
   GossipDriver gossip_;
+  GossipControl control_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
   sidecar::Outbox core_out_;
   RuntimeStream main_stream_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "announce/announcer.h"
+#include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/ready_probe.h"
@@ -68,6 +69,7 @@ class TaskApp final : private GossipHandler {
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
+        control_(loop_, config, log_, gossip_),
         supervisor_(supervisor_options(config), loop_.now()),
         ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
         notify_(loop_, [this](const reactor::Notification& n) { on_notification(n); }),
@@ -81,17 +83,23 @@ class TaskApp final : private GossipHandler {
 
   int run() {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
+    const auto keys = gossip_.load_keys();
+    if (!keys.ok()) return bad_settings(keys.error().message);
     auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
     if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
     listener_ = std::move(listener.value());
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
+    const auto control = control_.open();
+    if (!control.ok()) return unavailable(control.error().message);
     const auto notify = notify_.open();
     if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
     reactor::ignore_signals(kSignals);
+    control_.close();
+    gossip_.close();
     gossip_.log_refused();
     log_.info("stopped", {{"exit_code", exit_code_}});
     return exit_code_;
@@ -101,6 +109,10 @@ class TaskApp final : private GossipHandler {
   int unavailable(const std::string& why) {
     log_.error(why);
     return kExitUnavailable;
+  }
+  int bad_settings(const std::string& why) {
+    log_.error(why);
+    return kExitBadSettings;
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
@@ -124,7 +136,7 @@ class TaskApp final : private GossipHandler {
       case SIGQUIT:
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
-      case SIGHUP: return log_.info("SIGHUP: nothing to read anew; change the settings by a restart");
+      case SIGHUP: return gossip_.reload_keys();
       default:
         return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
     }
@@ -332,6 +344,10 @@ class TaskApp final : private GossipHandler {
     drive_announcer([&](Instant now) { announcer_.on_send_failed(now, token, announcer_out_); });
   }
 
+  void on_renamed() override {
+    drive_announcer([this](Instant now) { announcer_.repeat(now, announcer_out_); });
+  }
+
   void on_left() override {
     drive_supervisor([this](Instant now) { supervisor_.on_left(now, supervisor_out_); });
   }
@@ -345,6 +361,7 @@ class TaskApp final : private GossipHandler {
   reactor::Signals signals_;
   reactor::ServiceListener listener_;
   GossipDriver gossip_;
+  GossipControl control_;
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
   Ring<task::SupervisorEffect> effects_{2 * task::SupervisorOutbox::kEffectsMax};

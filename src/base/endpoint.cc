@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 
 namespace shoal {
 namespace {
@@ -106,6 +107,14 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) {
 }
 
 bool same_place(const Endpoint& a, const Endpoint& b) { return a.port == b.port && same_host(a.addr, b.addr); }
+
+bool higher_place(const Endpoint& a, const Endpoint& b) {
+  const IpAddress left = a.addr.unmapped();
+  const IpAddress right = b.addr.unmapped();
+  if (left.raw().size() != right.raw().size()) return left.raw().size() > right.raw().size();
+  const int order = std::memcmp(left.raw().data(), right.raw().data(), left.raw().size());
+  return order != 0 ? order > 0 : a.port > b.port;
+}
 
 AddressText to_text(const Endpoint& endpoint) {
   const AddressText host = to_text(endpoint.addr);

@@ -59,6 +59,8 @@ struct Endpoint {
 };
 
 [[nodiscard]] bool same_place(const Endpoint& a, const Endpoint& b);
+/// An order of places: by address, then by port. A v4 address counts as its v4-mapped form.
+[[nodiscard]] bool higher_place(const Endpoint& a, const Endpoint& b);
 /// "10.0.0.1:80" or "[::1]:80".
 [[nodiscard]] AddressText to_text(const Endpoint& endpoint);
 

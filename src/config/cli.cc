@@ -9,11 +9,37 @@
 namespace shoal::config {
 namespace {
 
-constexpr std::array<std::string_view, 4> kCommands = {"sidecar", "task", "config", "version"};
+using Kind = Command::Kind;
+
+constexpr std::array<std::string_view, 9> kCommands = {"sidecar", "task", "config",      "version", "members",
+                                                       "keygen",  "keys", "force-leave", "event"};
 constexpr std::array<std::string_view, 3> kConfigCommands = {"check", "print", "reference"};
-constexpr std::array<std::string_view, 12> kFutureCommands = {"members", "servers", "status", "events",
-                                                              "explain", "drain",   "ready",  "maint",
-                                                              "health",  "doctor",  "keygen", "keys"};
+constexpr std::array<std::string_view, 4> kKeysCommands = {"list", "install", "use", "remove"};
+constexpr std::array<std::string_view, 9> kFutureCommands = {"servers", "status", "events", "explain", "drain",
+                                                             "ready",   "maint",  "health", "doctor"};
+
+/// What a command that does not run a role takes besides options.
+struct Arguments {
+  Kind kind;
+  std::string_view usage;
+  std::size_t least, most;
+};
+constexpr std::array kArguments = {
+    Arguments{Kind::kKeygen, "shoal keygen", 0, 0},
+    Arguments{Kind::kMembers, "shoal members", 0, 0},
+    Arguments{Kind::kKeysList, "shoal keys list", 0, 0},
+    Arguments{Kind::kKeysInstall, "shoal keys install KEY (- reads it from stdin)", 1, 1},
+    Arguments{Kind::kKeysUse, "shoal keys use KEY (- reads it from stdin)", 1, 1},
+    Arguments{Kind::kKeysRemove, "shoal keys remove KEY (- reads it from stdin)", 1, 1},
+    Arguments{Kind::kForceLeave, "shoal force-leave NAME [--prune]", 1, 1},
+    Arguments{Kind::kEvent, "shoal event NAME [PAYLOAD] [--coalesce]", 1, 2},
+};
+
+const Arguments* arguments_of(Kind kind) {
+  const auto* found =
+      std::find_if(kArguments.begin(), kArguments.end(), [&](const Arguments& a) { return a.kind == kind; });
+  return found == kArguments.end() ? nullptr : found;
+}
 
 template <std::size_t kSize>
 bool contains(const std::array<std::string_view, kSize>& words, std::string_view word) {
@@ -82,6 +108,13 @@ class Walk {
     } else if (word == "config") {
       topic_ = "config";
       read_config_command();
+    } else if (contains(kCommands, word)) {
+      topic_ = word;
+      if (word == "keygen") command_.kind = Kind::kKeygen;
+      if (word == "members") command_.kind = Kind::kMembers;
+      if (word == "force-leave") command_.kind = Kind::kForceLeave;
+      if (word == "event") command_.kind = Kind::kEvent;
+      if (word == "keys") read_keys_command();
     } else if (contains(kFutureCommands, word)) {
       fail("the command " + quoted(word) + " is not in this version; see shoal --help");
     } else {
@@ -89,10 +122,34 @@ class Walk {
     }
   }
 
-  void read_config_command() {
+  /// Options may stand before the second word.
+  void read_options() {
     while (!failed_ && at_ < arguments_.size() && arguments_[at_].substr(0, 1) == "-" && arguments_[at_] != "--") {
       read_argument();
     }
+  }
+
+  void read_keys_command() {
+    read_options();
+    if (failed_) return;
+    if (at_ == arguments_.size() || arguments_[at_] == "--")
+      return fail("shoal keys needs one of list, install, use, remove");
+    const std::string& word = arguments_[at_++];
+    if (word == "list") {
+      command_.kind = Kind::kKeysList;
+    } else if (word == "install") {
+      command_.kind = Kind::kKeysInstall;
+    } else if (word == "use") {
+      command_.kind = Kind::kKeysUse;
+    } else if (word == "remove") {
+      command_.kind = Kind::kKeysRemove;
+    } else {
+      fail("there is no command " + quoted("keys " + word) + did_you_mean(nearest_of(word, kKeysCommands)));
+    }
+  }
+
+  void read_config_command() {
+    read_options();
     if (failed_) return;
     if (at_ == arguments_.size() || arguments_[at_] == "--")
       return fail("shoal config needs one of check, print, reference");
@@ -141,6 +198,14 @@ class Walk {
       ++at_;
       return;
     }
+    const Arguments* takes = arguments_of(command_.kind);
+    if (takes != nullptr && (argument.size() < 2 || argument[0] != '-')) {
+      // The word itself is not shown: it may be a key.
+      if (words_.size() == takes->most) return fail("one argument too many; write " + std::string(takes->usage));
+      words_.push_back(argument);
+      ++at_;
+      return;
+    }
     if (argument.size() < 2 || argument[0] != '-') {
       const bool runs = command_.kind == Command::Kind::kRun;
       return fail("unexpected argument " + quoted(argument) +
@@ -160,6 +225,12 @@ class Walk {
       if (format != "json" && format != "text") return fail("-o " + quoted(format) + ": write -o json or -o text");
       command_.json = format == "json";
       output_given_ = true;
+    } else if (argument == "--prune" && command_.kind == Kind::kForceLeave) {
+      command_.prune = true;
+      ++at_;
+    } else if (argument == "--coalesce" && command_.kind == Kind::kEvent) {
+      command_.coalesce = true;
+      ++at_;
     } else if (flag == "--worker") {
       if (argument != flag) return fail("--worker takes all that follows: write --worker COMMAND ARGS..., without =");
       ++at_;
@@ -196,6 +267,19 @@ class Walk {
                       "); leave the flag out",
                   kExitBadSettings);
     }
+    for (const Setting& setting : settings()) {
+      if (flag_of(setting).empty() && flag == long_flag_of(setting.key) && setting.key != "role" &&
+          !variable_of(setting).empty())
+        return fail("there is no flag " + flag + ": it is never a flag; write " + std::string(setting.key) +
+                    " in the file, or set the variable " + variable_of(setting));
+    }
+    if (arguments_of(command_.kind) != nullptr) {
+      std::vector<std::string_view> known = {"--config", "--output", "--help"};
+      if (asks_running(command_.kind)) known.push_back("--control-socket");
+      if (command_.kind == Kind::kForceLeave) known.push_back("--prune");
+      if (command_.kind == Kind::kEvent) known.push_back("--coalesce");
+      return fail("there is no flag " + flag + did_you_mean(nearest(flag, known)));
+    }
     if (flag == "--role") return fail("--role is no flag; write shoal sidecar or shoal task");
     std::vector<std::string> flags = {"--config", "--output", "--help", "--join-srv"};
     for (const Setting& setting : settings()) {
@@ -223,6 +307,11 @@ class Walk {
   void take_rest(const std::string& marker) {
     Words words(arguments_.begin() + static_cast<std::ptrdiff_t>(at_), arguments_.end());
     at_ = arguments_.size();
+    if (const Arguments* takes = arguments_of(command_.kind); takes != nullptr && marker == "--") {
+      // A payload or a name that begins with a dash.
+      for (std::string& word : words) words_.push_back(std::move(word));
+      return;
+    }
     // `--worker -- ./server` is what somebody writes who knows both forms.
     if (marker == "--worker" && !words.empty() && words[0] == "--") words.erase(words.begin());
     if (command_.role == Role::kSidecar) {
@@ -237,7 +326,25 @@ class Walk {
                                    Origin{Origin::Kind::kFlag, marker == "--" ? "after --" : marker, 0}});
   }
 
+  void check_words() {
+    const Arguments* takes = arguments_of(command_.kind);
+    if (takes == nullptr) return;
+    if (words_.size() < takes->least || words_.size() > takes->most)
+      return fail(words_.size() < takes->least ? "an argument is missing; write " + std::string(takes->usage)
+                                               : "one argument too many; write " + std::string(takes->usage));
+    for (const Given& given : command_.flags) {
+      if (!asks_running(command_.kind) || given.setting->key != "control.socket")
+        return fail(given.origin.name + " has no meaning for shoal " + topic_);
+    }
+    if (!asks_running(command_.kind) && !command_.file.empty()) return fail("-c has no meaning for shoal " + topic_);
+    if (words_.empty()) return;
+    if (words_[0].empty()) return fail("an empty argument; write " + std::string(takes->usage));
+    command_.subject = words_[0];
+    if (words_.size() > 1) command_.payload = words_[1];
+  }
+
   void check_whole() {
+    if (arguments_of(command_.kind) != nullptr) return check_words();
     const bool reads_settings = command_.kind == Command::Kind::kRun || command_.kind == Command::Kind::kConfigCheck ||
                                 command_.kind == Command::Kind::kConfigPrint;
     if (!reads_settings && (!command_.flags.empty() || !command_.file.empty())) {
@@ -253,11 +360,14 @@ class Walk {
   std::size_t at_ = 0;
   Command command_;
   std::string topic_;
+  std::vector<std::string> words_;
   bool output_given_ = false;
   std::optional<UsageError> failed_;
 };
 
 }  // namespace
+
+bool asks_running(Command::Kind kind) { return arguments_of(kind) != nullptr && kind != Kind::kKeygen; }
 
 std::variant<Command, UsageError> parse_command_line(std::span<const std::string> arguments) {
   return Walk(arguments).run();

@@ -18,14 +18,38 @@ inline constexpr int kExitUsage = 64;
 inline constexpr int kExitBadSettings = 78;
 
 struct Command {
-  enum class Kind : std::uint8_t { kRun, kConfigCheck, kConfigPrint, kConfigReference, kVersion, kHelp };
+  enum class Kind : std::uint8_t {
+    kRun,
+    kConfigCheck,
+    kConfigPrint,
+    kConfigReference,
+    kVersion,
+    kHelp,
+    kKeygen,
+    // These ask a running shoal; see asks_running().
+    kMembers,
+    kKeysList,
+    kKeysInstall,
+    kKeysUse,
+    kKeysRemove,
+    kForceLeave,
+    kEvent,
+  };
   Kind kind = Kind::kRun;
   std::optional<Role> role;  // As said by the subcommand.
   std::string file;          // -c; empty: none.
   bool json = false;         // -o json.
   std::vector<Given> flags;  // One for each setting, repeated flags put together.
-  std::string help_topic;    // For kHelp: "", "sidecar", "task", "config" or "version".
+  std::string help_topic;    // For kHelp: "", or the command's first word.
+  /// keys install, use, remove: the key, or "-" for stdin. force-leave: the member. event: its name. Never empty there.
+  std::string subject;
+  std::string payload;    // event
+  bool prune = false;     // force-leave
+  bool coalesce = false;  // event
 };
+
+/// Of its flags such a command has only control.socket.
+[[nodiscard]] bool asks_running(Command::Kind kind);
 
 struct UsageError {
   int exit_code = kExitUsage;

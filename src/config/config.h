@@ -92,6 +92,22 @@ struct Gossip {
   std::uint32_t members_max = 0;
   Duration reap_after{};
   std::vector<Cidr> allow;  // Empty: everybody.
+  /// The AES key, decoded: 16, 24 or 32 bytes. Empty: none. Never together with keyring_file.
+  std::vector<std::uint8_t> key;
+  std::string keyring_file;  // serf's JSON keyring; rewritten when keys change. Empty: none.
+  std::string label;         // memberlist's label, at most 255 bytes, no control bytes. Empty: packets carry none.
+  std::string snapshot_dir;  // Where `<role>.snapshot` is kept. Empty: none is written and none is read.
+};
+
+/// Where a running shoal listens for `shoal members` and the like.
+struct Control {
+  enum class Kind : std::uint8_t {
+    kAuto,    // The default places, see app/control_socket.h.
+    kSocket,  // `socket`, and only there.
+    kOff,
+  };
+  Kind kind = Kind::kAuto;
+  std::string socket;  // A path, or an abstract name with its '@' in front.
 };
 
 /// Server options for one pool in place of the general ones.
@@ -153,6 +169,7 @@ struct Config {
   Sidecar sidecar;
   Task task;
   Worker worker;
+  Control control;
   LogSettings log;
   /// What is odd but no error, one sentence each. The program logs them once it has a log.
   std::vector<std::string> warnings;

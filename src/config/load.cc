@@ -25,6 +25,8 @@ class Loader {
     warn_about_other_role();
     fill_node_name();
     fill_bind();
+    fill_snapshot_dir();
+    check_keys();
     check_timing();
     check_pools();
     check_advertise();
@@ -151,6 +153,20 @@ class Loader {
     if (value_of("gossip.bind") == nullptr) bind.addr = IpAddress::v4(0, 0, 0, 0);
     // Many tasks share a host, one sidecar has it to itself: only a task looks for a free port.
     if (!bind.port && out_.config.role != Role::kTask) bind.port = kGossipPort;
+  }
+
+  void fill_snapshot_dir() {
+    // A task's name and disk are gone with it, so it keeps a snapshot only where one is asked for.
+    if (value_of("gossip.snapshot_dir") == nullptr && out_.config.role == Role::kSidecar)
+      out_.config.gossip.snapshot_dir = "./serf-snapshots";
+  }
+
+  void check_keys() {
+    const Given* key = value_of("gossip.key");
+    const Given* file = value_of("gossip.keyring_file");
+    if (key == nullptr || file == nullptr) return;
+    error(*key, "gossip.keyring_file is set too (" + to_text(file->origin) +
+                    "), and it already holds the keys; drop gossip.key (the first key of the file is used to encrypt)");
   }
 
   void check_timing() {

@@ -84,12 +84,17 @@ constexpr std::string_view kTopHelp =
     "  shoal task [flags] -- WORKER ARGS...  Run a worker and announce it.\n"
     "  shoal sidecar [flags]                 Keep HAProxy's servers true; runs beside HAProxy.\n"
     "  shoal -c FILE [flags]                 Run what the file's role says.\n"
+    "  shoal members                         Show the cluster as a running shoal sees it.\n"
+    "  shoal keys list|install|use|remove    Change the keys of the whole cluster.\n"
+    "  shoal keygen                          Make a key.\n"
+    "  shoal event NAME [PAYLOAD]            Send an event to every member.\n"
+    "  shoal force-leave NAME                Call a failed member gone for good.\n"
     "  shoal config check [-c FILE] [flags]  Check all settings and start nothing.\n"
     "  shoal config print [-c FILE] [flags]  Show each value and where it came from.\n"
     "  shoal config reference                Describe every setting.\n"
     "  shoal version                         Show the version.\n"
     "  shoal COMMAND --help                  Show the flags of a command.\n\n"
-    "`-o json` gives config check, print, reference and version as JSON. Data goes to stdout, logs to stderr.\n\n";
+    "`-o json` gives what a command prints as JSON. Data goes to stdout, logs to stderr.\n\n";
 
 constexpr std::string_view kConfigHelp =
     "Usage: shoal config check [sidecar|task] [-c FILE] [-o json] [flags]\n"
@@ -100,6 +105,49 @@ constexpr std::string_view kConfigHelp =
     "print      Shows each value and where it came from, in the form of a settings file.\n"
     "reference  Describes every setting, in Markdown.\n\n"
     "Flags are those of shoal sidecar and shoal task.\n\n";
+
+constexpr std::string_view kMembersHelp =
+    "Usage: shoal members [-o json]\n\n"
+    "Shows every member that a running shoal knows: name, address, status, tags.\n\n";
+
+constexpr std::string_view kKeysHelp =
+    "Usage: shoal keys list [-o json]\n"
+    "       shoal keys install KEY\n"
+    "       shoal keys use KEY\n"
+    "       shoal keys remove KEY\n\n"
+    "list     Asks every member for its keys: how many have each, and how many encrypt with it.\n"
+    "install  Gives every member one more key to decrypt with.\n"
+    "use      Lets every member encrypt with an installed key.\n"
+    "remove   Takes a key from every member; not the one in use.\n\n"
+    "To change the key of a cluster: install the new one, use it, remove the old one, each when the one before has\n"
+    "succeeded everywhere. It lasts over a restart where members have a gossip.keyring_file. A KEY in the command "
+    "line\n"
+    "is seen by everybody on the machine while the command runs: `-` reads it from stdin.\n\n"
+    "    shoal keygen | tee new.key | shoal keys install -\n\n";
+
+constexpr std::string_view kForceLeaveHelp =
+    "Usage: shoal force-leave NAME [--prune]\n\n"
+    "Tells the cluster that the failed member NAME has left for good. A member that lives contradicts.\n"
+    "--prune lets everybody forget it at once, too.\n\n";
+
+constexpr std::string_view kEventHelp =
+    "Usage: shoal event NAME [PAYLOAD] [--coalesce]\n\n"
+    "Sends a serf user event to every member. --coalesce: receivers may keep only the latest of that name.\n"
+    "A PAYLOAD that begins with a dash goes after --.\n\n";
+
+constexpr std::string_view kKeygenHelp =
+    "Usage: shoal keygen [-o json]\n\n"
+    "Prints 32 random bytes in base64, a key for gossip.key or a keyring file.\n";
+
+constexpr std::string_view kAskHelp =
+    "Flags:\n"
+    "  -c, --config FILE                     The settings of the shoal to ask (control.socket, role, gossip.bind).\n"
+    "  --control-socket PATH|@NAME           Its control socket.\n"
+    "  -o, --output json|text                How to print.\n"
+    "  -h, --help                            Show this and exit.\n\n"
+    "Without -c and --control-socket the one that runs on this machine is asked.\n\n"
+    "Exit codes: 0 done; 1 refused, or not done by every member; 64 usage; 69 no shoal runs there; 75 no answer in\n"
+    "time; 78 bad settings.\n";
 
 std::string or_dash(const std::string& text) { return text.empty() ? "–" : "`" + text + "`"; }
 
@@ -169,6 +217,11 @@ std::string help_text(std::string_view topic) {
   if (topic == "task") return role_help(Role::kTask);
   if (topic == "config") return std::string(kConfigHelp) + std::string(kSources);
   if (topic == "version") return "Usage: shoal version [-o json]\n";
+  if (topic == "members") return std::string(kMembersHelp) + std::string(kAskHelp);
+  if (topic == "keys") return std::string(kKeysHelp) + std::string(kAskHelp);
+  if (topic == "force-leave") return std::string(kForceLeaveHelp) + std::string(kAskHelp);
+  if (topic == "event") return std::string(kEventHelp) + std::string(kAskHelp);
+  if (topic == "keygen") return std::string(kKeygenHelp);
   return std::string(kTopHelp) + std::string(kSources) + "\n" + std::string(kExitCodes);
 }
 

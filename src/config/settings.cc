@@ -202,6 +202,21 @@ constexpr std::array kSettings = {
     Setting{"gossip.allow", "--allow", Type::kList, Concerns::kBoth, false, "CIDR", "", "all addresses",
             "[\"10.0.0.0/8\"]", "Addresses that may be a member.", 0, 32,
             &set_list<&read_cidr, &Config::gossip, &Gossip::allow>},
+    Setting{"gossip.key", "-", Type::kText, Concerns::kBoth, true, "BASE64", "", "gossip is not encrypted",
+            "\"T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=\"",
+            "AES key of the cluster, 16, 24 or 32 bytes; shoal keygen makes one. Never a flag.", 0, 0,
+            &set_read<&read_key, &Config::gossip, &Gossip::key>},
+    Setting{"gossip.keyring_file", "-", Type::kText, Concerns::kBoth, false, "PATH", "", "gossip is not encrypted",
+            "\"/var/lib/shoal/keyring.json\"",
+            "serf's keyring, in the place of gossip.key; rewritten by shoal keys. Never a flag.", 0, 0,
+            &set_text<&check_file_path, &Config::gossip, &Gossip::keyring_file>},
+    Setting{"gossip.label", "", Type::kText, Concerns::kBoth, false, "TEXT", "", "no label", "\"blue\"",
+            "Only members with the same label understand each other; stock serf agents know none.", 0, 0,
+            &set_text<&check_label, &Config::gossip, &Gossip::label>},
+    Setting{"gossip.snapshot_dir", "--snapshot-dir", Type::kText, Concerns::kBoth, false, "PATH|off", "",
+            "sidecar ./serf-snapshots; task off", "\"./serf-snapshots\"",
+            "Keeps <role>.snapshot there, serf's file, to find the members again after a restart.", 0, 0,
+            &set_read<&read_snapshot_dir, &Config::gossip, &Gossip::snapshot_dir>},
 
     Setting{"gossip.timing.probe_interval", "", Type::kDuration, Concerns::kBoth, false, kTime, "",
             "lan 1s, wan 5s, local 1s", "\"1s\"", "Time between two probes.", 50 * kMs, kMinute,
@@ -300,6 +315,11 @@ constexpr std::array kSettings = {
             "Asks the worker to stop; nginx wants SIGQUIT.", 0, 0,
             &set_read<&read_signal, &Config::worker, &Worker::stop_signal>},
 
+    Setting{"control.socket", "", Type::kText, Concerns::kBoth, false, "PATH|@NAME|off", "",
+            "/run/shoal/<role>-<gossip port>.sock, else @shoal/<role>-<gossip port>", "\"/run/shoal/web.sock\"",
+            "Where shoal members, shoal keys and the like reach this process; @ is an abstract name.", 0, 0,
+            &set_read<&read_control_socket, &Config::control>},
+
     Setting{"log.level", "--log-level", Type::kChoice, Concerns::kBoth, false, "debug|info|warn|error", "info", "",
             "\"debug\"", "Lines below it are not written.", 0, 0, &set_choice<&Config::log, &LogSettings::level>},
     Setting{"log.format", "--log-format", Type::kChoice, Concerns::kBoth, false, "auto|text|json", "auto", "",
@@ -307,9 +327,6 @@ constexpr std::array kSettings = {
 };
 
 constexpr std::array kFutureKeys = {
-    FutureKey{"gossip.snapshot_dir", "--snapshot-dir", "members are found again through gossip.join"},
-    FutureKey{"gossip.key", "", "gossip is not encrypted; keep it inside a private network"},
-    FutureKey{"gossip.keyring_file", "", "gossip is not encrypted; keep it inside a private network"},
     FutureKey{"haproxy.removal_floor", "", "no share of a pool is held back"},
     FutureKey{"haproxy.command", "", "start HAProxy beside shoal"},
     FutureKey{"haproxy.allow_addr", "", "a task's server has the task's own address"},
@@ -320,7 +337,6 @@ constexpr std::array kFutureKeys = {
     FutureKey{"worker.log", "", "the worker writes to stdout and stderr untouched"},
     FutureKey{"worker.on_hup", "", "SIGHUP renews nothing"},
     FutureKey{"etcd.", "", "backends come from gossip alone"},
-    FutureKey{"control.socket", "", "look at HAProxy and at the log"},
     FutureKey{"http.bind", "--http", "look at HAProxy and at the log"},
     FutureKey{"rpc.bind", "", "look from a serf agent in the same cluster"},
     FutureKey{"rpc.auth_key", "", "look from a serf agent in the same cluster"},

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <vector>
 
+#include "base/base64.h"
 #include "config/text.h"
 
 namespace shoal::config {
@@ -18,6 +19,8 @@ constexpr std::size_t kPoolNameBytesMax = 64;     // As the announce messages.
 constexpr std::size_t kPrefixBytesMax = 32;       // Leaves room for the rest of a server's name in 64.
 constexpr std::size_t kSocketPathBytesMax = 107;  // sun_path less its end.
 constexpr std::size_t kTagBytesMax = 255;
+constexpr std::size_t kLabelBytesMax = 255;      // One byte of the packet holds its length.
+constexpr std::size_t kFilePathBytesMax = 4000;  // The kernel's 4,096 less the name of a file in it.
 
 template <typename Int>
 bool parse_whole(std::string_view text, Int& out) {
@@ -248,6 +251,62 @@ std::string read_signal(std::string_view text, int& out) {
   }
   if (bare == "KILL") return "cannot be caught; SIGKILL comes by itself when the stop's budget ends";
   return "is none of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH";
+}
+
+std::string read_key(std::string_view text, std::vector<std::uint8_t>& out) {
+  // As much as a key and a bit, so that a longer text is told its size rather than that it is no base64.
+  std::array<std::uint8_t, 1024> bytes{};
+  const auto size = base64_decode(text, bytes);
+  if (!size) return "is no base64; write one line as `shoal keygen` prints it";
+  if (*size != 16 && *size != 24 && *size != 32) {
+    return "is base64 of " + std::to_string(*size) +
+           " bytes; an AES key has 16, 24 or 32, make one with `shoal keygen`";
+  }
+  out.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*size));
+  return {};
+}
+
+std::string read_snapshot_dir(std::string_view text, std::string& out) {
+  out.clear();
+  if (text.empty() || text == "off") return {};
+  out = text;
+  return check_file_path(text);
+}
+
+std::string read_control_socket(std::string_view text, Control& out) {
+  out = {};
+  if (text == "off") {
+    out.kind = Control::Kind::kOff;
+    return {};
+  }
+  out.kind = Control::Kind::kSocket;
+  out.socket = text;
+  if (!text.empty() && text[0] == '@') {
+    // An abstract name has no NUL at its end, but the byte in front of it.
+    if (text.size() < 2 || text.size() > kSocketPathBytesMax + 1)
+      return "is no abstract name; write @ and 1 to 107 bytes after it";
+    return has_control_bytes(text) ? "has a control character in it" : std::string();
+  }
+  if (text.find('/') == std::string_view::npos)
+    return "is no path of a UNIX socket, such as /run/shoal/web.sock; for an abstract name write @name, for none off";
+  return check_socket_path(text);
+}
+
+std::string check_file_path(std::string_view text) {
+  if (text.empty()) return "is empty; write a path, or leave the setting out";
+  if (text.size() > kFilePathBytesMax) {
+    return "has " + std::to_string(text.size()) + " bytes; a path has at most " + std::to_string(kFilePathBytesMax);
+  }
+  if (has_control_bytes(text)) return "has a control character in it";
+  return {};
+}
+
+std::string check_label(std::string_view text) {
+  if (text.size() > kLabelBytesMax) {
+    return "has " + std::to_string(text.size()) + " bytes; a label has at most " + std::to_string(kLabelBytesMax);
+  }
+  if (has_control_bytes(text)) return "has a control character in it";
+  return {};
 }
 
 std::string check_node_name(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/endpoint.h"
 #include "base/time.h"
@@ -28,11 +29,20 @@ namespace shoal::config {
 [[nodiscard]] std::string read_tag(std::string_view text, Tag& out);
 /// "SIGQUIT" or "QUIT".
 [[nodiscard]] std::string read_signal(std::string_view text, int& out);
+/// Base64 of 16, 24 or 32 bytes. What is wrong never shows the text.
+[[nodiscard]] std::string read_key(std::string_view text, std::vector<std::uint8_t>& out);
+/// A directory; empty for "off" and for an empty text.
+[[nodiscard]] std::string read_snapshot_dir(std::string_view text, std::string& out);
+/// A path, "@name" or "off".
+[[nodiscard]] std::string read_control_socket(std::string_view text, Control& out);
 
 [[nodiscard]] std::string check_node_name(std::string_view text);
 /// The name of a pool, as HAProxy and the announce messages allow it.
 [[nodiscard]] std::string check_pool_name(std::string_view text);
 [[nodiscard]] std::string check_server_prefix(std::string_view text);
 [[nodiscard]] std::string check_socket_path(std::string_view text);
+[[nodiscard]] std::string check_file_path(std::string_view text);
+/// memberlist's label: at most 255 bytes, one byte of the packet holds its length.
+[[nodiscard]] std::string check_label(std::string_view text);
 
 }  // namespace shoal::config

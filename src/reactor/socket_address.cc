@@ -88,10 +88,10 @@ Result<OwnedFd> bind_socket(const Endpoint& local, const BindOptions& options) {
   OwnedFd fd(::socket(family, options.type | SOCK_CLOEXEC, 0));
   if (!fd.open()) return fail(errno);
   const int on = 1;
-  const int off = 0;
+  const int only_v6 = options.families == Families::kOwnOnly ? 1 : 0;
   if (options.reuse_address) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // Said explicitly, since the machine's default (bindv6only) may be either.
-  if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);
   const SocketAddress address = to_socket_address(local, family);
   if (::bind(fd.get(), address.get(), address.size) != 0) return fail(errno);
   return fd;

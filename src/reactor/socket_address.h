@@ -7,6 +7,7 @@
 
 #include "base/endpoint.h"
 #include "base/result.h"
+#include "reactor/families.h"
 #include "reactor/fd.h"
 
 namespace shoal::reactor {
@@ -26,10 +27,11 @@ struct SocketAddress {
 /// What a socket is bound to.
 [[nodiscard]] Endpoint bound_endpoint(int fd);
 
-/// A close-on-exec socket bound to `local`; `[::]` takes v4 too. `what` names it in the error, with the likely fix.
+/// A close-on-exec socket bound to `local`. `what` names it in the error, with the likely fix.
 struct BindOptions {
   int type = SOCK_STREAM;  // With SOCK_NONBLOCK where wanted.
   bool reuse_address = false;
+  Families families = Families::kBoth;
   const char* what = "socket";
 };
 [[nodiscard]] Result<OwnedFd> bind_socket(const Endpoint& local, const BindOptions& options);

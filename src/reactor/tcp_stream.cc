@@ -234,9 +234,11 @@ TcpListener::TcpListener(Loop& loop, StreamPool& pool)
         if (watch_.is_open()) watch_.want(true, false);
       }) {}
 
-Result<Endpoint> TcpListener::listen(const Endpoint& local, int backlog) {
-  Result<OwnedFd> fd =
-      bind_socket(local, {.type = SOCK_STREAM | SOCK_NONBLOCK, .reuse_address = true, .what = "the gossip TCP socket"});
+Result<Endpoint> TcpListener::listen(const Endpoint& local, int backlog, Families families) {
+  Result<OwnedFd> fd = bind_socket(local, {.type = SOCK_STREAM | SOCK_NONBLOCK,
+                                           .reuse_address = true,
+                                           .families = families,
+                                           .what = "the gossip TCP socket"});
   if (!fd.ok()) return fd.error();
   if (::listen(fd->get(), backlog) != 0) {
     return system_error(errno, "cannot listen on " + std::string(to_text(local).view()));

@@ -11,6 +11,7 @@
 #include "base/containers.h"
 #include "base/endpoint.h"
 #include "base/result.h"
+#include "reactor/families.h"
 #include "reactor/handle.h"
 
 namespace shoal::reactor {
@@ -134,8 +135,8 @@ class StreamPool {
 class TcpListener {
  public:
   TcpListener(Loop& loop, StreamPool& pool);
-  /// Port 0 = any; `[::]` takes v4 peers too. Gives the bound endpoint. The error names the address.
-  [[nodiscard]] Result<Endpoint> listen(const Endpoint& local, int backlog = 128);
+  /// Port 0 = any. Gives the bound endpoint. The error names the address.
+  [[nodiscard]] Result<Endpoint> listen(const Endpoint& local, int backlog = 128, Families families = Families::kBoth);
   void close() { watch_.close(); }
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }

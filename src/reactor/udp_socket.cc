@@ -14,9 +14,10 @@ UdpSocket::UdpSocket(Loop& loop, Handler handler)
       handler_(std::move(handler)),
       buffer_(64 * 1024) {}
 
-Result<Endpoint> UdpSocket::bind(const Endpoint& local) {
+Result<Endpoint> UdpSocket::bind(const Endpoint& local, Families families) {
   SHOAL_ASSERT(!is_open());
-  Result<OwnedFd> fd = bind_socket(local, {.type = SOCK_DGRAM | SOCK_NONBLOCK, .what = "the gossip UDP socket"});
+  Result<OwnedFd> fd =
+      bind_socket(local, {.type = SOCK_DGRAM | SOCK_NONBLOCK, .families = families, .what = "the gossip UDP socket"});
   if (!fd.ok()) return fd.error();
   for (int bytes = kReceiveBufferBytes; bytes > 0; bytes /= 2) {
     if (::setsockopt(fd->get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0) break;
@@ -25,6 +26,7 @@ Result<Endpoint> UdpSocket::bind(const Endpoint& local) {
   ::getsockopt(fd->get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes_, &size);
   local_ = bound_endpoint(fd->get());
   is_v6_ = family_of(local.addr) == AF_INET6;
+  only_v6_ = is_v6_ && families == Families::kOwnOnly;
   if (Result<void> opened = watch_.open(std::move(*fd)); !opened.ok()) return opened.error();
   watch_.want(true, false);
   return local_;
@@ -33,7 +35,8 @@ Result<Endpoint> UdpSocket::bind(const Endpoint& local) {
 bool UdpSocket::try_send(const Endpoint& to, Bytes bytes) {
   SHOAL_ASSERT(is_open());
   const SocketAddress address = to_socket_address(to, is_v6_ ? AF_INET6 : AF_INET);
-  if (address.size != 0) {
+  // A v6-only socket sends to a v4-mapped address nowhere; the kernel would only say that the network is unreachable.
+  if (address.size != 0 && !(only_v6_ && family_of(to.addr.unmapped()) == AF_INET)) {
     for (int tries = 0; tries < 2; ++tries) {
       if (::sendto(watch_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL, address.get(), address.size) >= 0) {
         ++counters_.sent;

@@ -8,6 +8,7 @@
 #include "base/containers.h"
 #include "base/endpoint.h"
 #include "base/result.h"
+#include "reactor/families.h"
 #include "reactor/handle.h"
 
 namespace shoal::reactor {
@@ -32,8 +33,8 @@ class UdpSocket {
 
   UdpSocket(Loop& loop, Handler handler);
 
-  /// Port 0 = any. `[::]` takes v4 peers too. Gives the bound endpoint. The error names the address.
-  [[nodiscard]] Result<Endpoint> bind(const Endpoint& local);
+  /// Port 0 = any. Gives the bound endpoint. The error names the address.
+  [[nodiscard]] Result<Endpoint> bind(const Endpoint& local, Families families = Families::kBoth);
   /// False when the datagram was dropped. Never blocks, never queues. REQUIRES: bound.
   bool try_send(const Endpoint& to, Bytes bytes);
   void close() { watch_.close(); }
@@ -52,6 +53,7 @@ class UdpSocket {
   Buffer buffer_;
   Endpoint local_;
   bool is_v6_ = false;
+  bool only_v6_ = false;
   int receive_buffer_bytes_ = 0;
   Counters counters_;
 };

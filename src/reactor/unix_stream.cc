@@ -1,49 +1,20 @@
 #include "reactor/unix_stream.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 
 #include "base/check.h"
 #include "reactor/socket_address.h"
+#include "reactor/unix_address.h"
 
 namespace shoal::reactor {
 
 namespace {
 
 constexpr int kReadsPerTurn = 8;
-
-struct UnixAddress {
-  sockaddr_un address{};
-  socklen_t size = 0;
-  OwnedFd directory;  // Must stay open until the connect, when the address goes through it.
-};
-
-// sun_path holds 107 bytes and a NUL. A longer path is reached through its directory's descriptor.
-Result<UnixAddress> to_unix_address(const std::string& path) {
-  UnixAddress out;
-  out.address.sun_family = AF_UNIX;
-  const bool abstract = !path.empty() && path[0] == '@';
-  std::string name = path;
-  if (!abstract && path.size() >= sizeof out.address.sun_path) {
-    const std::size_t slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    out.directory = OwnedFd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!out.directory.open()) return system_error(errno, directory);
-    name = "/proc/self/fd/" + std::to_string(out.directory.get()) + "/" +
-           path.substr(slash == std::string::npos ? 0 : slash + 1);
-  }
-  const std::size_t limit = sizeof out.address.sun_path - (abstract ? 0 : 1);
-  if (name.empty() || name.size() > limit) return Error{ENAMETOOLONG, "the name of the socket is empty or too long"};
-  std::memcpy(out.address.sun_path, name.data(), name.size());
-  if (abstract) out.address.sun_path[0] = '\0';
-  out.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + (abstract ? 0 : 1));
-  return out;
-}
 
 const char* advice_for_connect(int code) {
   switch (code) {
@@ -58,6 +29,8 @@ const char* advice_for_connect(int code) {
 }
 
 }  // namespace
+
+bool is_trusted_uid(uid_t uid) { return uid == 0 || uid == ::geteuid(); }
 
 UnixStream::UnixStream(Loop& loop, UnixStreamHandler& handler) : UnixStream(loop, handler, Options{}) {}
 
@@ -80,7 +53,7 @@ Result<void> UnixStream::connect(const std::string& path) {
   OwnedFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.open()) return fail(errno);
   const UnixAddress& to = address.value();
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to.address), to.size) != 0) return fail(errno);
+  if (::connect(fd.get(), to.get(), to.size) != 0) return fail(errno);
   if (const Result<void> opened = watch_.open(std::move(fd)); !opened.ok()) return fail(opened.error().code);
   path_ = path;
   ++connections_;
@@ -88,6 +61,11 @@ Result<void> UnixStream::connect(const std::string& path) {
   unsent_size_ = 0;
   watch_.want(true, false);
   return {};
+}
+
+Result<uid_t> UnixStream::peer_uid() const {
+  SHOAL_ASSERT(is_open());
+  return reactor::peer_uid(watch_.fd());
 }
 
 bool UnixStream::write(Bytes bytes) {

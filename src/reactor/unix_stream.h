@@ -1,6 +1,8 @@
 // A client's UNIX stream: HAProxy's runtime socket, shoal's own control socket.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -22,6 +24,9 @@ class UnixStreamHandler {
   ~UnixStreamHandler() = default;
 };
 
+/// Ours or root's: for an abstract name, which anybody can take, nobody else may listen in our place or ask us.
+[[nodiscard]] bool is_trusted_uid(uid_t uid);
+
 class UnixStream {
  public:
   struct Options {
@@ -36,6 +41,8 @@ class UnixStream {
   /// at once, so the answer is given here; it never blocks (a full accept queue is EAGAIN). The error names the path
   /// and what to do. REQUIRES: not open.
   [[nodiscard]] Result<void> connect(const std::string& path);
+  /// Who listens at the other end. REQUIRES: open.
+  [[nodiscard]] Result<uid_t> peer_uid() const;
   /// Copies. False when the bytes do not fit in what is left of the buffer: then none were taken, and the caller
   /// decides (a peer that far behind is as good as gone). A broken connection is told by on_closed, never in here.
   [[nodiscard]] bool write(Bytes bytes);

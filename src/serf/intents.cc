@@ -1,5 +1,7 @@
 // Members and intents: what swim reports and what join and leave intents say, put together (gossip-protocol facts 5.4,
 // and 5.7 for the same by push/pull).
+#include <algorithm>
+
 #include "serf/node.h"
 
 namespace shoal::serf {
@@ -63,12 +65,13 @@ void Node::on_member_update(const swim::Record& record) {
 }
 
 void Node::broadcast_join_intent() {
+  constexpr std::uint64_t kOwnJoin = 1;  // The later one says all, and after a rename the old name is not ours to tell.
   const wire::JoinIntent intent{clock_.now(), name()};
   clock_.witness(intent.ltime);
   std::array<std::uint8_t, 512> memory;
   ByteWriter writer(memory);
   wire::encode(writer, intent);
-  intents_.push(writer.written());
+  intents_.push(writer.written(), kOwnJoin);
   apply_join_intent(intent);
 }
 
@@ -126,15 +129,21 @@ void Node::write_state(ByteWriter& out) {
   std::uint32_t lefts = 0;
   for (const Slot slot : members_.slots()) lefts += members_[slot].status == Status::kLeft ? 1U : 0U;
   const wire::SerfStateClocks clocks{clock_.now(), event_clock_.now(), query_clock_.now()};
-  wire::SerfStateWriter writer(out, clocks, static_cast<std::uint32_t>(members_.size()), lefts);
+  wire::SerfStateWriter writer(out, clocks, static_cast<std::uint32_t>(members_.size()), lefts,
+                               static_cast<std::uint32_t>(event_buffer_.times_stored()));
   for (const Slot slot : members_.slots()) writer.status(members_[slot].name.view(), members_[slot].status_ltime);
   for (const Slot slot : members_.slots()) {
     if (members_[slot].status == Status::kLeft) writer.left(members_[slot].name.view());
   }
+  event_buffer_.walk(
+      [&writer](LamportTime ltime, std::size_t count) { writer.events_at(ltime, static_cast<std::uint32_t>(count)); },
+      [&writer](std::string_view name, Bytes payload) { writer.event(name, payload); });
 }
 
 void Node::merge_state(Bytes state, bool join) {
-  static_cast<void>(join);  // Matters only to stored events, which are not delivered yet.
+  // What was told to the cluster before our first join is not for us; what we missed later is.
+  ignoring_old_events_ = join && !joined_;
+  joined_ = joined_ || join;
   if (!wire::read_serf_state(state, *this)) ++counters_.malformed;
 }
 
@@ -145,6 +154,8 @@ void Node::on_clocks(const wire::SerfStateClocks& clocks) {
   witness(clock_, clocks.ltime);
   witness(event_clock_, clocks.event_ltime);
   witness(query_clock_, clocks.query_ltime);
+  // Not an absurd time that our clock has not taken: it would make us deaf for good.
+  if (ignoring_old_events_) event_buffer_.raise_minimum(std::min(clocks.event_ltime, event_clock_.now()));
 }
 
 void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
@@ -158,7 +169,10 @@ void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
 }
 
 void Node::on_event(const wire::UserEvent& event) {
-  if (!event_clock_.witness_state(event.ltime)) ++counters_.clock_jumps;
+  if (!event_clock_.witness_state(event.ltime)) return void(++counters_.clock_jumps);
+  // More than there is room for are left for the next exchange: what was never taken is not yet known.
+  if (out_->user_events.full()) return void(++out_->dropped);
+  static_cast<void>(accept_event(event));
 }
 
 }  // namespace shoal::serf

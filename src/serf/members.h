@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/named_table.h"
+#include "serf/coordinates.h"
 #include "serf/lamport.h"
 #include "swim/members.h"
 
@@ -28,6 +29,7 @@ struct Member {
   LamportTime status_ltime = 0;
   Instant gone_since{};       // When it left, failed, or said that it leaves.
   Instant prune_at = kNever;  // A leave intent with Prune, while it is still leaving.
+  PeerCoordinate coordinate;
 };
 
 /// An intent about a node that is no member yet.

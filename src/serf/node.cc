@@ -1,5 +1,7 @@
 #include "serf/node.h"
 
+#include <algorithm>
+
 namespace shoal::serf {
 namespace {
 
@@ -31,7 +33,16 @@ Node::Node(const NodeOptions& options, Rng rng, Instant now)
       intents_(kIntentQueueMax),
       queries_queue_(kQueryQueueMax),
       events_(kEventQueueMax),
-      swim_(options.swim, *this, rng_.fork(), now) {}
+      coordinates_(rng_.fork()),
+      swim_(options.swim, *this, rng_.fork(), now) {
+  for (Key& key : options_.swim.keys) key = Key{};  // Swim's keyring alone has them now.
+  options_.swim.keys.clear();
+  static_cast<void>(clock_.witness_state(options.clock_seen));
+  static_cast<void>(event_clock_.witness_state(options.event_clock_seen));
+  static_cast<void>(query_clock_.witness_state(options.query_clock_seen));
+  if (options.event_clock_seen > 0) event_buffer_.raise_minimum(options.event_clock_seen + 1);
+  if (options.query_clock_seen > 0) query_time_min_ = options.query_clock_seen + 1;
+}
 
 void Node::begin(Instant now, Outbox& out) {
   SHOAL_ASSERT(now >= now_);
@@ -70,6 +81,7 @@ void Node::on_stream_connected(Instant now, swim::StreamId stream, Outbox& out) 
 void Node::on_stream_bytes(Instant now, swim::StreamId stream, Bytes bytes, Outbox& out) {
   begin(now, out);
   swim_.on_stream_bytes(now, stream, bytes, out.net);
+  give_way();
   end();
 }
 
@@ -88,6 +100,12 @@ void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
 void Node::join(Instant now, const Endpoint& to, Outbox& out) {
   begin(now, out);
   join_intent_due_ = true;
+  swim_.push_pull(now, to, true, out.net);
+  end();
+}
+
+void Node::rejoin(Instant now, const Endpoint& to, Outbox& out) {
+  begin(now, out);
   swim_.push_pull(now, to, true, out.net);
   end();
 }
@@ -115,6 +133,21 @@ void Node::leave(Instant now, Outbox& out) {
   end();
 }
 
+bool Node::force_leave(Instant now, std::string_view node, bool prune, Outbox& out) {
+  if (node.empty() || node.size() > swim::kNameBytesMax || node == name()) return false;
+  begin(now, out);
+  const wire::LeaveIntent intent{clock_.now(), node, prune};
+  clock_.increment();
+  std::array<std::uint8_t, 512> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, intent);
+  SHOAL_ASSERT(writer.ok());
+  intents_.push(writer.written());
+  apply_leave_intent(intent);
+  end();
+  return true;
+}
+
 void Node::advance_leave() {
   switch (leave_) {
     case Leave::kNo:
@@ -138,6 +171,7 @@ void Node::on_deadline(Instant now, Outbox& out) {
   begin(now, out);
   swim_.on_deadline(now, out.net);
   advance_leave();
+  if (dispute_.deadline <= now) settle_dispute();
   if (reap_at_ <= now) {
     reap_at_ = now + kReapInterval;
     reap();
@@ -150,7 +184,7 @@ void Node::on_deadline(Instant now, Outbox& out) {
 }
 
 Instant Node::next_deadline() const {
-  Instant next = earlier(swim_.next_deadline(), earlier(reap_at_, reconnect_at_));
+  Instant next = earlier(earlier(swim_.next_deadline(), dispute_.deadline), earlier(reap_at_, reconnect_at_));
   if (leave_ == Leave::kIntent) next = earlier(next, leave_deadline_);
   return next;
 }
@@ -225,7 +259,18 @@ void Node::add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::s
   }
 }
 
-void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other) {
+void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) {
+  // The same address in its other form is we ourselves, as an earlier life told it.
+  if (existing.name == name() && !same_place(existing.endpoint, other)) {
+    if (joining && !joined_) {
+      // The cluster that we come into has a member of this name: no need to ask whose it is. And a lone serf agent that
+      // asks and hears nobody would shut down; under another name we are the one who answers it.
+      dispute_.giving_way = true;
+      dispute_.other = other;
+    } else {
+      open_dispute(other);
+    }
+  }
   if (out_->conflicts.full()) {
     ++out_->dropped;
     return;
@@ -246,6 +291,74 @@ void Node::on_join_result(const swim::JoinResult& result) {
   event.to = result.to;
   event.ok = result.ok;
   event.error.assign_cut(result.error);
+}
+
+void Node::write_ping_payload(ByteWriter& out) {
+  const Coordinate& own = coordinates_.own();
+  wire::encode_coordinate(out, {own.vec, own.error, own.adjustment, own.height});
+}
+
+void Node::on_ping_payload(const swim::Record& record, Duration rtt, Bytes payload) {
+  const Slot slot = members_.find(record.name.view());
+  if (slot == kNoSlot) return;
+  wire::Coordinate told;
+  switch (wire::decode_coordinate(payload, told)) {
+    case wire::CoordinateStatus::kNone:
+    case wire::CoordinateStatus::kOtherVersion: return;
+    case wire::CoordinateStatus::kMalformed:
+    case wire::CoordinateStatus::kOtherDimension: return void(++counters_.coordinates_refused);
+    case wire::CoordinateStatus::kOk: break;
+  }
+  const Coordinate other{told.vec, told.error, told.adjustment, told.height};
+  const CoordinateVerdict verdict = coordinates_.update(members_[slot].coordinate, other, rtt);
+  if (verdict != CoordinateVerdict::kTaken) ++counters_.coordinates_refused;
+}
+
+std::optional<Duration> Node::round_trip(std::string_view node) const {
+  if (node == name()) return Duration{};
+  const Member* member = members_.get(node);
+  if (member == nullptr || !member->coordinate.known) return std::nullopt;
+  return estimate(coordinates_.own(), member->coordinate.at);
+}
+
+void Node::on_datagrams_blocked(const swim::Record& record) {
+  if (out_->blocked.full()) return void(++out_->dropped);
+  out_->blocked.push_back({record.name, record.endpoint});
+}
+
+void Node::on_foreign(const Endpoint& from, swim::Refusal why) {
+  if (out_->foreign.full()) return void(++out_->dropped);
+  out_->foreign.push_back({from, why});
+}
+
+bool Node::set_keys(std::span<const Key> keys) {
+  wire::Keyring& ring = swim_.keyring();
+  if (ring.empty() || keys.empty() || keys.size() > wire::Keyring::kKeysMax) return false;
+  for (const Key& key : keys) {
+    if (!wire::AeadKey::size_ok(key.size())) return false;
+  }
+  // Nothing in between may be without the primary: nothing is received meanwhile.
+  std::array<Key, wire::Keyring::kKeysMax> old;
+  const std::size_t olds = ring.size();
+  for (std::size_t i = 0; i < olds; ++i) SHOAL_ASSERT(old[i].assign(ring[i].raw()));
+  const auto wanted = [keys](const Key& key) {
+    return std::any_of(keys.begin(), keys.end(), [&](const Key& one) { return same_bytes(one.view(), key.view()); });
+  };
+  // Out with those that are gone, to make room; the primary can only go when another has its place.
+  for (std::size_t i = 1; i < olds; ++i) {
+    if (!wanted(old[i])) static_cast<void>(ring.remove(old[i].view()));
+  }
+  if (ring.size() == wire::Keyring::kKeysMax && !wanted(old[0])) {
+    // Full of wanted ones and the old primary: one of the wanted is there already, and takes its place.
+    static_cast<void>(ring.use(ring[1].raw()));
+    static_cast<void>(ring.remove(old[0].view()));
+  }
+  // The old primary goes before the others come: with it they could be one too many.
+  SHOAL_ASSERT(ring.add(keys[0].view()) == wire::KeyResult::kOk && ring.use(keys[0].view()) == wire::KeyResult::kOk);
+  if (!wanted(old[0])) static_cast<void>(ring.remove(old[0].view()));
+  for (const Key& key : keys) SHOAL_ASSERT(ring.add(key.view()) == wire::KeyResult::kOk);
+  for (Key& key : old) key = Key{};
+  return true;
 }
 
 void Node::on_stranger_ping(const Endpoint& source) {

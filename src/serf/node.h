@@ -5,16 +5,22 @@
 // commands with the same contract; the others = const questions. For the first two `out` must be empty and `now` never
 // goes back: both are asserted.
 //
-// Source: gossip-protocol facts 4 and 5. Not here yet, each with its place: user events (they are passed on, not
-// delivered), query relay, key queries, name-conflict resolution, coordinates, snapshots.
+// Where each part lives: node.cc (commands, timers, leave), intents.cc (members, intents, push/pull state: facts 5.4,
+// 5.7), user_messages.cc (events, queries, answers, relays: 5.5, 5.6), internal_queries.cc (keys and names: 5.9).
+// Source: gossip-protocol facts 4 and 5.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <utility>
 
+#include "serf/coordinates.h"
+#include "serf/keyring_file.h"
 #include "serf/members.h"
 #include "serf/outbox.h"
 #include "serf/queries.h"
+#include "serf/user_events.h"
 #include "swim/core.h"
 
 namespace shoal::serf {
@@ -22,7 +28,17 @@ namespace shoal::serf {
 struct NodeOptions {
   swim::Options swim;
   Duration reap_after = 10min;  // Failed and left members are forgotten after this.
+  // From a snapshot: times that were seen in an earlier life.
+  LamportTime clock_seen = 0;
+  LamportTime event_clock_seen = 0;
+  LamportTime query_clock_seen = 0;
 };
+
+enum class KeyOperation : std::uint8_t { kList, kInstall, kUse, kRemove };
+[[nodiscard]] std::string_view query_name(KeyOperation operation);
+
+/// Serf's limit of name and payload together, and of the message that they make.
+inline constexpr std::size_t kUserEventLimit = 512;
 
 struct QueryParams {
   std::string_view name;
@@ -32,6 +48,7 @@ struct QueryParams {
   std::string_view tag_expr{};
   std::string_view node_filter{};  // Only the node of this name.
   bool ack = false;
+  std::uint8_t relay_factor = 0;  // Answers come also by way of this many members each.
 };
 
 enum class Route : std::uint8_t { kDatagram, kStream };
@@ -42,6 +59,10 @@ struct NodeCounters {
   std::uint64_t unsupported = 0;  // A serf type that is unknown or not handled yet.
   std::uint64_t queries_old = 0;  // Lamport time too far behind the clock.
   std::uint64_t queries_repeated = 0;
+  std::uint64_t relays_refused = 0;  // Not an answer, or not for a member.
+  std::uint64_t events_refused = 0;  // Too old, too large, or too many of one Lamport time.
+  std::uint64_t events_repeated = 0;
+  std::uint64_t coordinates_refused = 0;
   std::uint64_t clock_jumps = 0;      // An absurd Lamport time, not taken.
   std::uint64_t members_refused = 0;  // The table was full of living ones.
 };
@@ -66,6 +87,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void set_meta(Instant now, Bytes meta, Outbox& out);
   /// A push/pull as a joiner; a JoinEvent tells how it ended.
   void join(Instant now, const Endpoint& to, Outbox& out);
+  /// The same with a member of an earlier life: no join intent follows.
+  void rejoin(Instant now, const Endpoint& to, Outbox& out);
   /// A push/pull as anti-entropy: no join intent follows.
   void push_pull(Instant now, const Endpoint& to, Outbox& out);
   /// An ordinary query to the whole cluster, ourselves included. 0 = too large.
@@ -74,8 +97,20 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// does not advance: 600 advancing ones were seen to make a stock agent deaf to an innocent one for 40 s. 0 = too
   /// large, or no stream is free.
   QueryToken query_direct(Instant now, const Endpoint& to, Route route, const QueryParams& params, Outbox& out);
-  /// Answers once; the payload is cut off at nothing: false when it is too large, too late, or no stream is free.
+  /// Asks every node, ourselves included, to do this with its keyring. `key`: raw bytes, none for a list. The answers
+  /// are wire::KeyResponse. 0 = no key can be so long.
+  QueryToken key_query(Instant now, KeyOperation operation, Bytes key, Outbox& out);
+  /// Tells the whole cluster, ourselves included. False: the encoded event exceeds kUserEventLimit, or there is no
+  /// name.
+  bool user_event(Instant now, std::string_view name, Bytes payload, bool coalesce, Outbox& out);
+  /// The operator's keyring, read anew. False when it holds no key or a bad one: nothing has changed.
+  bool set_keys(std::span<const Key> keys);
+  /// Answers once; the payload is cut off at nothing: false when it is too large, too late, answered before, or no
+  /// stream is free.
   bool respond(Instant now, const QueryRef& ref, Bytes payload, Outbox& out);
+  /// Says of a failed member that it has left, so that nobody waits for its return. With `prune` it is forgotten
+  /// everywhere at once. A living one contradicts. False = a name of no use (empty, or too long).
+  bool force_leave(Instant now, std::string_view node, bool prune, Outbox& out);
   /// The graceful leave: intent, then death by own hand, then a moment more of answering pings; ends in Outbox::left.
   void leave(Instant now, Outbox& out);
 
@@ -85,6 +120,10 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   [[nodiscard]] std::string_view name() const { return options_.swim.name.view(); }
   [[nodiscard]] const swim::Core& swim() const { return swim_; }
   [[nodiscard]] const NodeCounters& counters() const { return counters_; }
+  [[nodiscard]] const wire::Keyring& keyring() const { return swim_.keyring(); }
+  [[nodiscard]] const Coordinates& coordinates() const { return coordinates_; }
+  /// The round trip to a member as the coordinates have it; nothing when it has told none.
+  [[nodiscard]] std::optional<Duration> round_trip(std::string_view node) const;
   [[nodiscard]] LamportTime clock() const { return clock_.now(); }
   [[nodiscard]] LamportTime event_clock() const { return event_clock_.now(); }
   [[nodiscard]] LamportTime query_clock() const { return query_clock_.now(); }
@@ -94,6 +133,16 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
 
  private:
   enum class Leave : std::uint8_t { kNo, kIntent, kSwim, kDone };
+  /// Another node has our name, and the others are being asked.
+  struct Dispute {
+    QueryToken token = 0;
+    Instant deadline = kNever;
+    Instant not_before{};  // Of the next one.
+    Endpoint other;
+    std::uint32_t answers = 0;
+    std::uint32_t ours = 0;   // Answers that know us by the name.
+    bool giving_way = false;  // To `other`, at the end of this input.
+  };
 
   void begin(Instant now, Outbox& out);
   void end() { out_ = nullptr; }
@@ -103,9 +152,13 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void on_member_leave(const swim::Record& record) override;
   void on_member_update(const swim::Record& record) override;
   void on_user_message(Bytes payload, const swim::UserSource& source) override;
-  void on_name_conflict(const swim::Record& existing, const Endpoint& other) override;
+  void on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) override;
   void on_join_result(const swim::JoinResult& result) override;
   void on_stranger_ping(const Endpoint& source) override;
+  void write_ping_payload(ByteWriter& out) override;
+  void on_ping_payload(const swim::Record& record, Duration rtt, Bytes payload) override;
+  void on_datagrams_blocked(const swim::Record& record) override;
+  void on_foreign(const Endpoint& from, swim::Refusal why) override;
   void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) override;
   void write_state(ByteWriter& out) override;
   void merge_state(Bytes state, bool join) override;
@@ -122,9 +175,26 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void deliver_query(const wire::Query& query, bool via_stream);
   [[nodiscard]] bool filters_match(const wire::Query& query) const;
   void on_user_event_message(Bytes payload);
+  bool accept_event(const wire::UserEvent& event);
   void on_response_message(Bytes payload);
+  QueryToken ask(const QueryParams& params);
+  void on_internal_query(const wire::Query& query, const QueryRef& ref);
+  void answer_conflict(std::string_view node, const QueryRef& ref);
+  void open_dispute(const Endpoint& other);
+  void on_dispute_answer(Bytes payload);
+  void settle_dispute();
+  void give_way();
+  void take_new_name(const Endpoint& other);
+  NodeName fresh_name(std::string_view old);
+  void on_key_query(KeyOperation operation, Bytes payload, const QueryRef& ref);
+  void answer_key_list(const QueryRef& ref);
+  bool try_key_list(const QueryRef& ref, std::size_t shown);
+  void send_key_answer(const wire::KeyResponse& answer, const QueryRef& ref);
   std::size_t encode_query(const QueryParams& params, std::uint32_t flags, std::uint32_t id, MutableBytes memory) const;
   bool send_response(const QueryRef& ref, Bytes payload, std::uint32_t flags);
+  void relay_response(const QueryRef& ref, Bytes message);
+  void on_relay_message(Bytes payload);
+  [[nodiscard]] const Member* member_at(const Endpoint& endpoint) const;
   void broadcast_join_intent();
   void copy_record(Member& member, const swim::Record& record) const;
   void emit(MemberEventKind kind, std::string_view name);
@@ -142,7 +212,11 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   Members members_;
   LamportClock clock_, event_clock_, query_clock_;
   swim::BroadcastQueue intents_, queries_queue_, events_;
-  RecentMarks seen_queries_, seen_events_;
+  RecentMarks seen_queries_, answered_queries_;
+  EventBuffer event_buffer_;
+  LamportTime query_time_min_ = 0;  // Older queries were handled in an earlier life.
+  Coordinates coordinates_;
+  Dispute dispute_;
   OpenQueries open_queries_;
   Leave leave_ = Leave::kNo;
   swim::BroadcastQueue::Token leave_token_ = 0;
@@ -150,6 +224,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   Instant reap_at_ = kNever;
   Instant reconnect_at_ = kNever;
   bool join_intent_due_ = false;
+  bool joined_ = false;  // Some join of ours has been answered.
+  bool ignoring_old_events_ = false;
   NodeCounters counters_;
   swim::Core swim_;
 };

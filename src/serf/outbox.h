@@ -4,7 +4,8 @@
 
 #include "serf/members.h"
 #include "serf/queries.h"
-#include "swim/outbox.h"
+#include "serf/user_events.h"
+#include "swim/core.h"
 
 namespace shoal::serf {
 
@@ -36,6 +37,14 @@ struct ResponseEvent {
   FixedBytes<kQueryBytesMax> payload;
 };
 
+/// A user event, told once.
+struct UserEventNews {
+  LamportTime ltime = 0;
+  FixedString<kUserEventBytesMax> name;
+  FixedBytes<kUserEventBytesMax> payload;
+  bool coalesce = false;
+};
+
 /// A push/pull that was asked for has ended.
 struct JoinEvent {
   Endpoint to;
@@ -55,12 +64,32 @@ struct ConflictEvent {
   Endpoint other;
 };
 
+/// Another node kept our name; we go on under a new one.
+struct RenameEvent {
+  NodeName old_name;
+  NodeName new_name;
+  Endpoint other;  // Where the other one is.
+};
+
+/// A probed member answers over TCP but not by datagram.
+struct BlockedEvent {
+  NodeName name;
+  Endpoint endpoint;
+};
+
+/// Something that is not encrypted or labelled as our gossip is, and so says nothing to us.
+struct ForeignEvent {
+  Endpoint from;
+  swim::Refusal why = swim::Refusal::kBadKey;
+};
+
 class Outbox {
  public:
   // One push/pull can bring every member at once; the others are bounded by what one datagram or a turn can hold. What
   // does not fit is dropped and counted: queries and answers are repeated by their senders.
   static constexpr std::size_t kQueriesMax = 64;
   static constexpr std::size_t kResponsesMax = 64;
+  static constexpr std::size_t kUserEventsMax = 64;
   static constexpr std::size_t kOthersMax = 32;
 
   explicit Outbox(std::size_t members_max)
@@ -69,7 +98,11 @@ class Outbox {
         responses(kResponsesMax),
         joins(kOthersMax),
         strangers(kOthersMax),
-        conflicts(kOthersMax) {}
+        conflicts(kOthersMax),
+        renames(1),
+        blocked(kOthersMax),
+        foreign(kOthersMax),
+        user_events(kUserEventsMax) {}
 
   swim::Outbox net;
   FixedVector<MemberEvent> members;
@@ -78,12 +111,18 @@ class Outbox {
   FixedVector<JoinEvent> joins;
   FixedVector<StrangerEvent> strangers;
   FixedVector<ConflictEvent> conflicts;
-  bool left = false;  // A leave has ended.
+  FixedVector<RenameEvent> renames;
+  FixedVector<BlockedEvent> blocked;
+  FixedVector<ForeignEvent> foreign;
+  FixedVector<UserEventNews> user_events;
+  bool left = false;             // A leave has ended.
+  bool keyring_changed = false;  // A key query has changed Node::keyring(): to be written to the operator's file.
   std::uint64_t dropped = 0;
 
   [[nodiscard]] bool empty() const {
     return net.empty() && members.empty() && queries.empty() && responses.empty() && joins.empty() &&
-           strangers.empty() && conflicts.empty() && !left;
+           strangers.empty() && conflicts.empty() && renames.empty() && blocked.empty() && foreign.empty() &&
+           user_events.empty() && !left && !keyring_changed;
   }
   void clear() {
     net.clear();
@@ -93,7 +132,12 @@ class Outbox {
     joins.clear();
     strangers.clear();
     conflicts.clear();
+    renames.clear();
+    blocked.clear();
+    foreign.clear();
+    user_events.clear();
     left = false;
+    keyring_changed = false;
   }
 };
 

@@ -19,17 +19,24 @@ class RecentMarks {
  public:
   /// True when `mark` was not there.
   bool insert(std::uint64_t mark) {
-    if (mark == 0) mark = ~mark;  // 0 is a free place.
-    Set& set = sets_[mix64(mark) % kSets];
-    for (const std::uint64_t known : set.marks) {
-      if (known == mark) return false;
-    }
-    set.marks[set.next] = mark;
+    if (contains(mark)) return false;
+    Set& set = sets_[mix64(not_free(mark)) % kSets];
+    set.marks[set.next] = not_free(mark);
     set.next = static_cast<std::uint8_t>((set.next + 1) % kWays);
     return true;
   }
 
+  [[nodiscard]] bool contains(std::uint64_t mark) const {
+    for (const std::uint64_t known : sets_[mix64(not_free(mark)) % kSets].marks) {
+      if (known == not_free(mark)) return true;
+    }
+    return false;
+  }
+
  private:
+  /// 0 is a free place.
+  static std::uint64_t not_free(std::uint64_t mark) { return mark == 0 ? ~mark : mark; }
+
   static constexpr std::size_t kSets = 1024;
   static constexpr std::size_t kWays = 8;
   struct Set {
@@ -71,8 +78,9 @@ class OpenQueries {
 struct QueryRef {
   LamportTime ltime = 0;
   std::uint32_t id = 0;
-  Endpoint reply_to;        // The Addr:Port in the query, not where the datagram came from.
-  bool via_stream = false;  // It came over TCP; so goes the answer.
+  Endpoint reply_to;              // The Addr:Port in the query, not where the datagram came from.
+  bool via_stream = false;        // It came over TCP; so goes the answer.
+  std::uint8_t relay_factor = 0;  // Members by way of which the answer goes as well.
   Instant deadline{};
 };
 

@@ -6,7 +6,8 @@
 namespace shoal::serf {
 namespace {
 
-constexpr LamportTime kWindow = 512;  // Serf's event and query buffers; older messages are dropped.
+constexpr std::size_t kRelaysMax = 16;  // Of one answer, whatever the query asks for.
+constexpr LamportTime kWindow = 512;    // Serf's event and query buffers; older messages are dropped.
 
 [[nodiscard]] bool too_old(LamportTime ltime, LamportTime clock) { return clock > kWindow && ltime < clock - kWindow; }
 
@@ -20,11 +21,11 @@ void Node::on_user_message(Bytes payload, const swim::UserSource& source) {
     case wire::SerfType::kUserEvent: return on_user_event_message(payload);
     case wire::SerfType::kQuery: return on_query_message(payload, source.via_stream);
     case wire::SerfType::kQueryResponse: return on_response_message(payload);
-    case wire::SerfType::kPushPull:
+    case wire::SerfType::kRelay: return on_relay_message(payload);
+    case wire::SerfType::kPushPull:  // The user state of a push/pull only.
     case wire::SerfType::kConflictResponse:
     case wire::SerfType::kKeyRequest:
-    case wire::SerfType::kKeyResponse:
-    case wire::SerfType::kRelay: return void(++counters_.unsupported);
+    case wire::SerfType::kKeyResponse: return void(++counters_.unsupported);  // Payloads of queries and answers only.
   }
   ++counters_.unsupported;
 }
@@ -48,9 +49,41 @@ void Node::on_user_event_message(Bytes payload) {
   wire::UserEvent event;
   if (!wire::decode(payload.subspan(1), event)) return void(++counters_.malformed);
   if (!event_clock_.witness(event.ltime)) return void(++counters_.clock_jumps);
-  if (too_old(event.ltime, event_clock_.now())) return;
-  const std::uint64_t mark = hash64(event.payload, hash64(as_bytes(event.name), event.ltime));
-  if (seen_events_.insert(mark)) events_.push(payload);
+  if (accept_event(event)) events_.push(payload);
+}
+
+// Told once, whichever way it came. True: new, to be passed on.
+bool Node::accept_event(const wire::UserEvent& event) {
+  switch (event_buffer_.on_event(event_clock_.now(), event.ltime, event.name, event.payload)) {
+    case EventVerdict::kNew: break;
+    case EventVerdict::kDuplicate: ++counters_.events_repeated; return false;
+    case EventVerdict::kTooOld:
+    case EventVerdict::kTooBig:
+    case EventVerdict::kCrowded: ++counters_.events_refused; return false;
+  }
+  if (out_->user_events.full()) {
+    ++out_->dropped;
+    return true;
+  }
+  UserEventNews& news = out_->user_events.emplace_back();
+  news.ltime = event.ltime;
+  news.coalesce = event.cc;
+  SHOAL_ASSERT(news.name.assign(event.name) && news.payload.assign(event.payload));
+  return true;
+}
+
+bool Node::user_event(Instant now, std::string_view name, Bytes payload, bool coalesce, Outbox& out) {
+  if (name.empty() || name.size() + payload.size() > kUserEventLimit) return false;
+  const wire::UserEvent event{event_clock_.now(), name, payload, coalesce};
+  std::array<std::uint8_t, kUserEventLimit> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, event);
+  if (!writer.ok()) return false;
+  begin(now, out);
+  event_clock_.increment();
+  on_user_event_message(writer.written());
+  end();
+  return true;
 }
 
 void Node::on_query_message(Bytes payload, bool via_stream) {
@@ -60,7 +93,9 @@ void Node::on_query_message(Bytes payload, bool via_stream) {
   // A direct query neither moves our clock nor is judged by it: its receiver looks at what it says.
   if (!direct) {
     if (!query_clock_.witness(query.ltime)) return void(++counters_.clock_jumps);
-    if (too_old(query.ltime, query_clock_.now())) return void(++counters_.queries_old);
+    if (query.ltime < query_time_min_ || too_old(query.ltime, query_clock_.now())) {
+      return void(++counters_.queries_old);
+    }
   }
   if (!seen_queries_.insert(mix64(query.ltime) ^ query.id)) return void(++counters_.queries_repeated);
   if (!direct) queries_queue_.push(payload);
@@ -98,13 +133,10 @@ void Node::deliver_query(const wire::Query& query, bool via_stream) {
   ref.id = query.id;
   ref.reply_to = Endpoint{*addr, query.port};
   ref.via_stream = via_stream;
+  ref.relay_factor = query.relay_factor;
   ref.deadline = now_ + Duration(timeout);
   if ((query.flags & wire::kQueryFlagAck) != 0) static_cast<void>(send_response(ref, {}, wire::kResponseFlagAck));
-  if (query.name.starts_with("_serf_")) {
-    // _serf_ping wants the ack alone; the others come with encryption and name resolution.
-    if (query.name != "_serf_ping") ++counters_.unsupported;
-    return;
-  }
+  if (query.name.starts_with("_serf_")) return on_internal_query(query, ref);
   if (out_->queries.full()) return void(++out_->dropped);
   QueryEvent& event = out_->queries.emplace_back();
   event.ref = ref;
@@ -122,6 +154,10 @@ void Node::on_response_message(Bytes payload) {
   const bool ack = (response.flags & wire::kResponseFlagAck) != 0;
   const QueryToken token = open_queries_.match(response.ltime, response.id, response.from, ack, now_);
   if (token == 0) return;
+  if (token == dispute_.token) {
+    if (!ack) on_dispute_answer(response.payload);
+    return;
+  }
   if (out_->responses.full()) return void(++out_->dropped);
   ResponseEvent& event = out_->responses.emplace_back();
   event.token = token;
@@ -146,6 +182,7 @@ std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, s
   query.port = self.endpoint.port;
   query.source_node = name();
   query.filters = filters.written();
+  query.relay_factor = params.relay_factor;
   query.flags = flags | (params.ack ? wire::kQueryFlagAck : 0);
   query.timeout_ns = (params.timeout > Duration{} ? params.timeout : default_query_timeout()).count();
   query.name = params.name;
@@ -157,18 +194,23 @@ std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, s
 
 QueryToken Node::query(Instant now, const QueryParams& params, Outbox& out) {
   begin(now, out);
+  const QueryToken token = ask(params);
+  end();
+  return token;
+}
+
+QueryToken Node::ask(const QueryParams& params) {
   std::array<std::uint8_t, kQueryBytesMax> memory;
   const auto id = static_cast<std::uint32_t>(rng_.below(std::uint64_t{1} << 31));
   const std::size_t size = encode_query(params, 0, id, memory);
   QueryToken token = 0;
   if (size > 0) {
     const Duration timeout = params.timeout > Duration{} ? params.timeout : default_query_timeout();
-    token = open_queries_.open(query_clock_.now(), id, now + timeout);
+    token = open_queries_.open(query_clock_.now(), id, now_ + timeout);
     query_clock_.increment();
     // Handled like anybody's: passed on, and answered by ourselves if we are meant.
     on_query_message(Bytes(memory).first(size), false);
   }
-  end();
   return token;
 }
 
@@ -200,12 +242,62 @@ bool Node::send_response(const QueryRef& ref, Bytes payload, std::uint32_t flags
   if (!writer.ok()) return false;
   if (ref.via_stream) return swim_.send_user_by_stream(now_, ref.reply_to, writer.written(), out_->net);
   swim_.send_user(now_, ref.reply_to, writer.written(), out_->net);
+  relay_response(ref, writer.written());
   return true;
+}
+
+// The answer once more by way of others, for an asker whose datagrams get lost (gossip-protocol facts 5.6).
+void Node::relay_response(const QueryRef& ref, Bytes message) {
+  if (ref.relay_factor == 0 || members_.size() <= ref.relay_factor) return;
+  const Member* asker = member_at(ref.reply_to);
+  std::array<std::uint8_t, kQueryBytesMax> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, wire::Relay{ref.reply_to.addr.raw(), ref.reply_to.port,
+                                   asker == nullptr ? std::string_view() : asker->name.view(), message});
+  if (!writer.ok()) return;
+  const std::span<const Slot> slots = members_.slots();
+  InlineVector<Slot, kRelaysMax> picks;
+  // Random draws, three a member at most, so that a large table is not walked.
+  for (std::size_t draws = 3 * slots.size(); draws > 0 && picks.size() < ref.relay_factor && !picks.full(); --draws) {
+    const Slot slot = slots[rng_.below(slots.size())];
+    const Member& helper = members_[slot];
+    const bool fits = helper.status == Status::kAlive && helper.versions[1] >= 5 && helper.name != name() &&
+                      !same_place(helper.endpoint, ref.reply_to);
+    bool picked = false;
+    for (const Slot pick : picks) picked = picked || pick == slot;
+    if (fits && !picked) picks.push_back(slot);
+  }
+  for (const Slot pick : picks) swim_.send_user(now_, members_[pick].endpoint, writer.written(), out_->net);
+}
+
+// Somebody's answer on its way to the asker. Serf sends anything to anywhere; here only an answer goes, and only to a
+// member, so that a stranger cannot send datagrams in our name.
+void Node::on_relay_message(Bytes payload) {
+  wire::Relay relay;
+  if (!wire::decode(payload.subspan(1), relay)) return void(++counters_.malformed);
+  const auto addr = IpAddress::from_raw(relay.dest_ip);
+  const bool answer = !relay.message.empty() &&
+                      relay.message[0] == static_cast<std::uint8_t>(wire::SerfType::kQueryResponse) &&
+                      relay.message.size() <= kQueryBytesMax;
+  if (!addr || !answer) return void(++counters_.relays_refused);
+  const Endpoint to{*addr, relay.dest_port};
+  if (member_at(to) == nullptr) return void(++counters_.relays_refused);
+  swim_.send_user(now_, to, relay.message, out_->net);
+}
+
+const Member* Node::member_at(const Endpoint& endpoint) const {
+  for (const Slot slot : members_.slots()) {
+    if (same_place(members_[slot].endpoint, endpoint)) return &members_[slot];
+  }
+  return nullptr;
 }
 
 bool Node::respond(Instant now, const QueryRef& ref, Bytes payload, Outbox& out) {
   begin(now, out);
-  const bool sent = now <= ref.deadline && send_response(ref, payload, 0);
+  // Remembered only when it went: an answer that was too large may be followed by a shorter one.
+  const std::uint64_t mark = mix64(ref.ltime) ^ ref.id;
+  const bool sent = now <= ref.deadline && !answered_queries_.contains(mark) && send_response(ref, payload, 0);
+  if (sent) static_cast<void>(answered_queries_.insert(mark));
   end();
   return sent;
 }

@@ -11,19 +11,18 @@ bool BroadcastQueue::Key::before(const Key& other) const {
 BroadcastQueue::BroadcastQueue(std::size_t capacity)
     : slots_(capacity), free_(capacity), order_(capacity), taken_(kTakenMax) {}
 
+void BroadcastQueue::drop(std::uint64_t key) {
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    if (order_[i].name == key) return remove(i);
+  }
+}
+
 BroadcastQueue::Token BroadcastQueue::push(Bytes message, std::uint64_t key) {
   if (message.empty() || message.size() > kMessageBytesMax) {
     ++dropped_;
     return 0;
   }
-  if (key != 0) {
-    for (std::size_t i = 0; i < order_.size(); ++i) {
-      if (order_[i].name == key) {
-        remove(i);
-        break;
-      }
-    }
-  }
+  if (key != 0) drop(key);
   if (order_.full()) {
     remove(order_.size() - 1);
     ++dropped_;

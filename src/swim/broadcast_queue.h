@@ -20,6 +20,9 @@ class BroadcastQueue {
   /// the most transmitted message is dropped (also finished, counted). Too large: dropped, counted, token 0.
   Token push(Bytes message, std::uint64_t key = 0);
 
+  /// Takes back the message with this non-zero `key`, if one waits: it counts as finished.
+  void drop(std::uint64_t key);
+
   /// Hands out messages that fit into `budget` bytes, each costing its size plus `overhead`, at most `count_max`. Each
   /// counts one transmission; at `limit` of them it is finished. `f(Bytes)`; returns the budget that is left.
   template <typename F>

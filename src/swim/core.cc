@@ -6,6 +6,10 @@ std::string_view to_text(Refusal refusal) {
   switch (refusal) {
     case Refusal::kMalformed: return "malformed";
     case Refusal::kUnsupported: return "unsupported";
+    case Refusal::kBadLabel: return "bad_label";
+    case Refusal::kEncrypted: return "encrypted";
+    case Refusal::kNotEncrypted: return "not_encrypted";
+    case Refusal::kBadKey: return "bad_key";
     case Refusal::kBadCrc: return "bad_crc";
     case Refusal::kBadCompress: return "bad_compress";
     case Refusal::kBadCompound: return "bad_compound";
@@ -26,6 +30,11 @@ std::string_view to_text(Refusal refusal) {
   SHOAL_UNREACHABLE();
 }
 
+bool is_foreign(Refusal refusal) {
+  return refusal == Refusal::kBadLabel || refusal == Refusal::kEncrypted || refusal == Refusal::kNotEncrypted ||
+         refusal == Refusal::kBadKey;
+}
+
 Core::Core(const Options& options, Upper& upper, Rng rng, Instant now)
     : options_(options),
       upper_(upper),
@@ -37,11 +46,16 @@ Core::Core(const Options& options, Upper& upper, Rng rng, Instant now)
       queue_(options.members_max + 16),
       errands_(kErrandsMax),
       sessions_(options.inbound_streams_max + options.outbound_streams_max),
+      nonces_(options.nonce_seed),
+      security_{&keyring_, options_.label.view(), &nonces_},
       sealer_(options.compress),
       plain_(stream_bytes_max(options.members_max)),
       inflate_(stream_bytes_max(options.members_max)),
       picks_(64) {
   SHOAL_ASSERT(options.outbound_streams_max > kStreamsKept);
+  for (const auto& key : options.keys) SHOAL_ASSERT(keyring_.add(key.view()) == wire::KeyResult::kOk);
+  for (auto& key : options_.keys) key = {};  // The ring alone has them now, and wipes what it forgets.
+  options_.keys.clear();
   deadlines_.fill(kNever);
   while (!sessions_.full()) sessions_.emplace_back(stream_bytes_max(options.members_max));
 }
@@ -73,9 +87,13 @@ void Core::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& 
   sender_ = from;
   in_datagram_ = true;
   ++counters_.packets_in;
-  switch (opener_.open(datagram, *this)) {
+  switch (opener_.open(datagram, *this, security_)) {
     case wire::PacketFault::kNone: break;
     case wire::PacketFault::kEmpty: refuse(Refusal::kMalformed); break;
+    case wire::PacketFault::kBadLabel: refuse_foreign(from, Refusal::kBadLabel); break;
+    case wire::PacketFault::kNotEncrypted: refuse_foreign(from, Refusal::kNotEncrypted); break;
+    case wire::PacketFault::kBadKey: refuse_foreign(from, Refusal::kBadKey); break;
+    case wire::PacketFault::kBadPadding: refuse(Refusal::kMalformed); break;
     case wire::PacketFault::kBadCrc: refuse(Refusal::kBadCrc); break;
     case wire::PacketFault::kBadCompress: refuse(Refusal::kBadCompress); break;
     case wire::PacketFault::kTruncatedCompound:
@@ -86,6 +104,11 @@ void Core::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& 
   }
   in_datagram_ = false;
   out_ = nullptr;
+}
+
+void Core::refuse_foreign(const Endpoint& from, Refusal why) {
+  refuse(why);
+  upper_.on_foreign(from, why);
 }
 
 void Core::on_message(wire::MessageType type, Bytes body) {
@@ -132,9 +155,12 @@ void Core::on_ping(Bytes body) {
     if (allowed(reply_to.addr)) upper_.on_stranger_ping(reply_to);
     return;
   }
-  std::array<std::uint8_t, 64> memory;
+  std::array<std::uint8_t, kPingPayloadBytesMax> payload_memory;
+  ByteWriter payload(payload_memory);
+  upper_.write_ping_payload(payload);
+  std::array<std::uint8_t, kPingPayloadBytesMax + 64> memory;
   ByteWriter writer(memory);
-  wire::encode(writer, wire::Ack{ping.seq_no, {}});
+  wire::encode(writer, wire::Ack{ping.seq_no, payload.ok() ? payload.written() : Bytes{}});
   send_with_piggyback(reply_to, writer.written());
   // It knows us and we do not know it: we were restarted under our old name, and nobody has noticed.
   const bool stranger = !ping.source_node.empty() && members_.find(ping.source_node) == kNoSlot;
@@ -161,7 +187,14 @@ void Core::on_indirect_ping(Bytes body) {
 void Core::on_ack(Bytes body) {
   wire::Ack ack;
   if (!wire::decode(body, ack)) return refuse(Refusal::kMalformed);
-  if (probe_.phase != Probe::Phase::kIdle && ack.seq_no == probe_.seq_no) return end_probe(true);
+  if (probe_.phase != Probe::Phase::kIdle && ack.seq_no == probe_.seq_no) {
+    // Once others were asked, the answer may have come by way of them: its time says nothing.
+    const Slot target = probed();
+    if (probe_.phase == Probe::Phase::kDirect && target != kNoSlot) {
+      upper_.on_ping_payload(members_[target], now_ - probe_.sent, ack.payload);
+    }
+    return end_probe(true);
+  }
   for (std::size_t i = 0; i < errands_.size(); ++i) {
     if (errands_[i].seq_no != ack.seq_no) continue;
     const Errand errand = errands_[i];
@@ -221,9 +254,9 @@ void Core::send_sealed(const Endpoint& to, bool with_crc) {
 }
 
 void Core::send_with_piggyback(const Endpoint& to, Bytes message) {
-  sealer_.begin();
+  sealer_.begin(security_);
   if (!sealer_.add(message)) return;
-  const std::size_t used = message.size() + wire::kCompoundHeaderBytes;
+  const std::size_t used = message.size() + wire::kCompoundHeaderBytes + wire::packet_overhead(security_);
   if (used < wire::kPacketBudget) fill_broadcasts(wire::kPacketBudget - used, wire::kCompoundPartBytes);
   send_sealed(to, false);
 }
@@ -235,7 +268,7 @@ void Core::send_user(Instant now, const Endpoint& to, Bytes payload, Outbox& out
   message.u8(static_cast<std::uint8_t>(wire::MessageType::kUser));
   message.put(payload);
   Outbox* const outer = std::exchange(out_, &out);
-  sealer_.begin();
+  sealer_.begin(security_);
   if (message.ok() && sealer_.add(message.written())) send_sealed(to, false);
   out_ = outer;
 }
@@ -259,15 +292,15 @@ void Core::gossip() {
     if (!picked && !picks_.full()) picks_.push_back(slot);
   }
   for (const Slot slot : picks_) {
-    constexpr std::size_t kBudget = wire::kPacketBudget - wire::kCompoundHeaderBytes;
-    sealer_.begin();
+    const std::size_t budget = wire::kPacketBudget - wire::kCompoundHeaderBytes - wire::packet_overhead(security_);
+    sealer_.begin(security_);
     if (members_[slot].state == State::kDead) {
       // It may be alive and refute. But with few transmissions a message, those that go to the dead must not count:
       // of a leave's two in a small cluster both were seen to go to a dead member, and the living one never heard.
-      queue_.offer(kBudget, wire::kCompoundPartBytes, wire::kCompoundPartsMax,
+      queue_.offer(budget, wire::kCompoundPartBytes, wire::kCompoundPartsMax,
                    [this](Bytes message) { SHOAL_ASSERT(sealer_.add(message)); });
     } else {
-      fill_broadcasts(kBudget, wire::kCompoundPartBytes);
+      fill_broadcasts(budget, wire::kCompoundPartBytes);
     }
     if (sealer_.parts() > 0) send_sealed(members_[slot].endpoint, members_[slot].versions[1] >= 5);
   }
@@ -278,6 +311,22 @@ void Core::set_meta(Instant now, Bytes meta, Outbox& out) {
   out_ = &out;
   SHOAL_ASSERT(members_[self_].meta.assign(meta));
   if (!leaving()) announce_self();
+  out_ = nullptr;
+}
+
+void Core::rename(Instant now, const NodeName& name, Outbox& out) {
+  begin(now);
+  SHOAL_ASSERT(self_ != kNoSlot && !leaving() && members_.find(name.view()) == kNoSlot);
+  out_ = &out;
+  const Meta meta = members_[self_].meta;
+  forget_own_news();
+  members_.erase(self_);
+  options_.name = name;
+  self_ = members_.insert(name.view(), rng_);
+  members_[self_].endpoint = options_.advertise;
+  members_[self_].versions = options_.versions;
+  members_[self_].meta = meta;
+  announce_self();
   out_ = nullptr;
 }
 

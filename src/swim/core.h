@@ -24,6 +24,7 @@
 #include "swim/members.h"
 #include "swim/outbox.h"
 #include "wire/packet.h"
+#include "wire/security.h"
 #include "wire/stream.h"
 
 namespace shoal::swim {
@@ -34,19 +35,27 @@ struct Options {
   Versions versions{1, 5, 2, 2, 5, 5};
   Timing timing;
   bool compress = true;
+  InlineVector<FixedBytes<wire::kAeadKeyBytesMax>, wire::Keyring::kKeysMax> keys;  // The first encrypts. None: plain.
+  std::array<std::uint8_t, wire::NonceSource::kSeedBytes> nonce_seed{};  // REQUIRED with keys: never the same twice.
+  FixedString<wire::kLabelBytesMax> label;  // Stock serf agents know no labels: empty for them.
   std::size_t members_max = 10'000;
   std::size_t inbound_streams_max = 16;  // More push/pulls at once are closed unanswered.
   std::size_t outbound_streams_max = 8;
   InlineVector<Cidr, 32> allow;  // Who may be a member; empty = all.
 };
 
-/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room.
-[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 128 * 1024 + members_max * 384; }
+/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room, and the
+/// upper layer's stored events: 190 kB with all around them, half as much again where they do not compress.
+[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 320 * 1024 + members_max * 384; }
 
 /// Why something that arrived was not used. Never fatal; each is counted.
 enum class Refusal : std::uint8_t {
-  kMalformed,    // A message that does not decode.
-  kUnsupported,  // A type that nobody knows or that may not stand here.
+  kMalformed,     // A message that does not decode.
+  kUnsupported,   // A type that nobody knows or that may not stand here.
+  kBadLabel,      // Another cluster's label, or none where one is due.
+  kEncrypted,     // And we have no key.
+  kNotEncrypted,  // And we have a key.
+  kBadKey,        // Encrypted, and none of our keys opens it.
   kBadCrc,
   kBadCompress,
   kBadCompound,
@@ -65,6 +74,8 @@ enum class Refusal : std::uint8_t {
   kCount,
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
+/// One that tells of another key, no key, or another label: most likely somebody's settings, not noise.
+[[nodiscard]] bool is_foreign(Refusal refusal);
 
 struct Counters {
   std::array<std::uint64_t, static_cast<std::size_t>(Refusal::kCount)> refused{};
@@ -88,6 +99,8 @@ struct UserSource {
   bool via_stream = false;
 };
 
+inline constexpr std::size_t kPingPayloadBytesMax = 256;
+
 /// The layer above, as the core sees it.
 class Upper {
  public:
@@ -95,7 +108,14 @@ class Upper {
   virtual void on_member_leave(const Record& record) = 0;
   virtual void on_member_update(const Record& record) = 0;
   virtual void on_user_message(Bytes payload, const UserSource& source) = 0;
-  virtual void on_name_conflict(const Record& existing, const Endpoint& other) = 0;
+  /// A living member's name from another address. `joining`: it stands in the answer to a join of ours.
+  virtual void on_name_conflict(const Record& existing, const Endpoint& other, bool joining) = 0;
+  /// What goes back with each answered ping, type bytes and all; nothing = none. At most kPingPayloadBytesMax.
+  virtual void write_ping_payload(ByteWriter& out) = 0;
+  /// A probed member has answered itself, by datagram, after `rtt`. `payload` may be empty.
+  virtual void on_ping_payload(const Record& record, Duration rtt, Bytes payload) = 0;
+  /// A probed member answers over TCP alone: datagrams to it or from it are lost. Told at each such probe.
+  virtual void on_datagrams_blocked(const Record& record) = 0;
   virtual void on_join_result(const JoinResult& result) = 0;
   /// A ping for another name came to our address, or one for us from a node that we do not know: `source` remembers who
   /// was here before us, and knows a cluster that we do not.
@@ -104,7 +124,10 @@ class Upper {
   virtual void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) = 0;
   /// The user state of a push/pull; nothing = none.
   virtual void write_state(ByteWriter& out) = 0;
-  virtual void merge_state(Bytes state, bool join) = 0;
+  /// `joining`: it answers a join of ours.
+  virtual void merge_state(Bytes state, bool joining) = 0;
+  /// A datagram or stream from `from` that is not encrypted or labelled as ours are.
+  virtual void on_foreign(const Endpoint& from, Refusal why) = 0;
 
  protected:
   ~Upper() = default;
@@ -133,6 +156,9 @@ class Core final : private wire::MessageSink {
   void push_pull(Instant now, const Endpoint& to, bool join, Outbox& out);
   /// Announces new Meta with the next incarnation. REQUIRES: at most kMetaBytesMax.
   void set_meta(Instant now, Bytes meta, Outbox& out);
+  /// From now on we are another node at the same address: the old name is somebody else's, and nothing more is said
+  /// about it. REQUIRES: started, not leaving, no member is called that.
+  void rename(Instant now, const NodeName& name, Outbox& out);
   /// The graceful dead about ourselves. Pings are answered and nothing is refuted from here on; `left()` when told.
   void leave(Instant now, Outbox& out);
   /// One user message by datagram, or over a stream of its own (false: no stream is free). `payload` starts with the SF
@@ -148,6 +174,10 @@ class Core final : private wire::MessageSink {
   [[nodiscard]] bool leaving() const { return leave_.phase != Leave::Phase::kNo; }
   [[nodiscard]] bool left() const { return leave_.phase == Leave::Phase::kDone; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const wire::Keyring& keyring() const { return keyring_; }
+  /// Keys may be changed at any time between two inputs, and by an Upper in the middle of one. REQUIRES: a ring that
+  /// had keys keeps one, and one that had none stays empty.
+  [[nodiscard]] wire::Keyring& keyring() { return keyring_; }
   [[nodiscard]] const BroadcastQueue& queue() const { return queue_; }
   [[nodiscard]] std::size_t others_alive() const;
   [[nodiscard]] const Options& options() const { return options_; }
@@ -214,6 +244,7 @@ class Core final : private wire::MessageSink {
   void advance_leave();
   void expire_errands();
   void refuse(Refusal refusal) { ++counters_.refused[static_cast<std::size_t>(refusal)]; }
+  void refuse_foreign(const Endpoint& from, Refusal why);
   void send_with_piggyback(const Endpoint& to, Bytes message);
   void send_sealed(const Endpoint& to, bool with_crc);
   void fill_broadcasts(std::size_t budget, std::size_t overhead_ml);
@@ -232,6 +263,7 @@ class Core final : private wire::MessageSink {
   void apply_dead(const wire::Dead& dead);
   void refute(std::uint32_t accused);
   void announce_self();
+  void forget_own_news();
   void broadcast_alive(const Record& record, std::uint64_t key);
   void expire_suspicions();
   void unsuspect(Slot slot);
@@ -259,8 +291,9 @@ class Core final : private wire::MessageSink {
   void write_sealed(Session& session, Bytes plain);
   void on_stream_message(Session& session);
   void answer_error(Session& session, std::string_view text);
-  void merge(const wire::StreamReader& reader);
+  void merge(const wire::StreamReader& reader, bool joining);
   void merge_node(const wire::NodeState& node);
+  void on_bad_stream(Session& session, wire::StreamStatus status);
   void expire_streams();
   void start_tcp_ping(const Endpoint& to, std::string_view node);
 
@@ -271,6 +304,7 @@ class Core final : private wire::MessageSink {
   Outbox* out_ = nullptr;  // Valid during an input or command.
   Endpoint sender_;        // Of the datagram in hand.
   bool in_datagram_ = false;
+  bool in_join_answer_ = false;
 
   Members members_;
   Slot self_ = kNoSlot;
@@ -288,6 +322,9 @@ class Core final : private wire::MessageSink {
   StreamId last_stream_ = 0;
   Counters counters_;
 
+  wire::Keyring keyring_;
+  wire::NonceSource nonces_;
+  wire::Security security_;
   wire::PacketOpener opener_;
   wire::PacketSealer sealer_;
   Buffer plain_;    // Scratch: a push/pull before compression.

@@ -75,7 +75,7 @@ void Core::start_probe(Slot target) {
   std::array<std::uint8_t, 768> suspect_memory;
   ByteWriter suspect(suspect_memory);
   wire::encode(suspect, wire::Suspect{record.incarnation, record.name.view(), options_.name.view()});
-  sealer_.begin();
+  sealer_.begin(security_);
   SHOAL_ASSERT(sealer_.add(writer.written()) && sealer_.add(suspect.written()));
   send_sealed(record.endpoint, record.versions[1] >= 5);
 }
@@ -118,6 +118,7 @@ void Core::end_probe(bool acked) {
   probe_.phase = Probe::Phase::kIdle;
   if (acked || probe_.tcp_acked) {
     awareness_.apply(-1);
+    if (!acked && target != kNoSlot) upper_.on_datagrams_blocked(members_[target]);
   } else if (target != kNoSlot && !leaving()) {
     ++counters_.probes_failed;
     const int missed = static_cast<int>(probe_.nacks_expected) - static_cast<int>(probe_.nacks_received);

@@ -66,7 +66,7 @@ Core::Session* Core::connect(const Endpoint& to, Session::Kind kind, Instant dea
   s->peer = to;
   s->deadline = deadline;
   s->join = false;
-  s->reader = wire::StreamReader(inflate_.bytes());
+  s->reader = wire::StreamReader(inflate_.bytes(), security_, wire::StreamSide::kAcceptor, s->in.size());
   out_->stream({StreamEffect::Kind::kConnect, s->id, to, {}});
   return s;
 }
@@ -92,7 +92,7 @@ bool Core::send_user_by_stream(Instant now, const Endpoint& to, Bytes payload, O
   wire::encode(writer, wire::UserHeader{static_cast<std::uint32_t>(payload.size())});
   writer.put(payload);
   SHOAL_ASSERT(writer.ok());
-  s->out_size = wire::seal_stream(writer.written(), options_.compress, s->out.bytes());
+  s->out_size = wire::seal_stream(writer.written(), options_.compress, s->out.bytes(), security_);
   return true;
 }
 
@@ -103,7 +103,7 @@ void Core::start_tcp_ping(const Endpoint& to, std::string_view node) {
   ByteWriter writer(plain_.bytes());
   wire::encode(writer, wire::Ping{probe_.seq_no, node, options_.advertise.addr.raw(), options_.advertise.port,
                                   options_.name.view()});
-  s->out_size = wire::seal_stream(writer.written(), options_.compress, s->out.bytes());
+  s->out_size = wire::seal_stream(writer.written(), options_.compress, s->out.bytes(), security_);
 }
 
 bool Core::on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream) {
@@ -117,7 +117,7 @@ bool Core::on_stream_accepted(Instant now, const Endpoint& from, StreamId& strea
   s->id = stream = ++last_stream_;
   s->peer = from;
   s->deadline = now + options_.timing.tcp_timeout;
-  s->reader = wire::StreamReader(inflate_.bytes());
+  s->reader = wire::StreamReader(inflate_.bytes(), security_, wire::StreamSide::kInitiator, s->in.size());
   return true;
 }
 
@@ -145,7 +145,9 @@ void Core::on_stream_connected(Instant now, StreamId stream, Outbox& out) {
 }
 
 void Core::write_sealed(Session& s, Bytes plain) {
-  s.out_size = wire::seal_stream(plain, options_.compress, s.out.bytes());
+  const bool inbound = s.kind == Session::Kind::kInbound;
+  s.out_size = wire::seal_stream(plain, options_.compress, s.out.bytes(), security_,
+                                 inbound ? wire::StreamSide::kAcceptor : wire::StreamSide::kInitiator);
   if (s.out_size == 0) return fail(s, "the state is too large to send");
   out_->stream({StreamEffect::Kind::kWrite, s.id, {}, s.out.bytes().first(s.out_size)});
 }
@@ -179,28 +181,55 @@ void Core::on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& ou
   } else {
     std::copy(bytes.begin(), bytes.end(), s->in.bytes().begin() + static_cast<std::ptrdiff_t>(s->in_size));
     s->in_size += bytes.size();
-    switch (s->reader.advance(s->in.bytes().first(s->in_size))) {
+    switch (const auto status = s->reader.advance_in_place(s->in.bytes().first(s->in_size))) {
       case wire::StreamStatus::kIncomplete: break;
       case wire::StreamStatus::kComplete: on_stream_message(*s); break;
       case wire::StreamStatus::kMalformed:
-        refuse(Refusal::kBadStream);
-        fail(*s, "the answer cannot be read");
-        break;
       case wire::StreamStatus::kTooLarge:
-        refuse(Refusal::kBadStream);
-        fail(*s, "the peer's state is larger than gossip.members_max allows");
-        break;
+      case wire::StreamStatus::kBadLabel:
       case wire::StreamStatus::kEncrypted:
-        refuse(Refusal::kBadStream);
-        if (s->kind == Session::Kind::kInbound) {
-          answer_error(*s, "remote state is encrypted and encryption is not configured");
-        } else {
-          fail(*s, "the peer encrypts its gossip; this node has no key");
-        }
-        break;
+      case wire::StreamStatus::kNotEncrypted:
+      case wire::StreamStatus::kBadKey:
+      case wire::StreamStatus::kBadCompress: on_bad_stream(*s, status); break;
     }
   }
   out_ = nullptr;
+}
+
+void Core::on_bad_stream(Session& s, wire::StreamStatus status) {
+  const Endpoint peer = s.peer;
+  Refusal why = Refusal::kBadStream;
+  std::string_view text = "the answer cannot be read";
+  switch (status) {
+    case wire::StreamStatus::kIncomplete:
+    case wire::StreamStatus::kComplete: SHOAL_UNREACHABLE();
+    case wire::StreamStatus::kMalformed:
+    case wire::StreamStatus::kBadCompress: break;
+    case wire::StreamStatus::kTooLarge: text = "the peer's state is larger than gossip.members_max allows"; break;
+    case wire::StreamStatus::kBadLabel:
+      why = Refusal::kBadLabel;
+      text = "the peer's gossip has another label";
+      break;
+    case wire::StreamStatus::kEncrypted:
+      why = Refusal::kEncrypted;
+      text = "the peer encrypts its gossip; this node has no key";
+      break;
+    case wire::StreamStatus::kNotEncrypted:
+      why = Refusal::kNotEncrypted;
+      text = "the peer does not encrypt its gossip; this node does";
+      break;
+    case wire::StreamStatus::kBadKey:
+      why = Refusal::kBadKey;
+      text = "none of this node's gossip keys opens what the peer sends";
+      break;
+  }
+  if (s.kind == Session::Kind::kInbound && wire::owes_err(status)) {
+    answer_error(s, to_text(status));
+  } else {
+    fail(s, text);
+  }
+  refuse(why);
+  if (is_foreign(why)) upper_.on_foreign(peer, why);
 }
 
 void Core::answer_error(Session& s, std::string_view text) {
@@ -221,7 +250,7 @@ void Core::on_stream_message(Session& s) {
     const StreamId id = s.id;
     // Our state goes out as it is before the merge. The reader's views stay whole: sealing uses other memory.
     write_push_pull(s, false);
-    merge(reader);
+    merge(reader, false);
     if (Session* still = session(id)) finish(*still);
   } else if (inbound && reader.type() == wire::MessageType::kPing) {
     wire::Ping ping;
@@ -243,7 +272,7 @@ void Core::on_stream_message(Session& s) {
     close(s);
   } else if (s.kind == Session::Kind::kPushPull && reader.type() == wire::MessageType::kPushPull) {
     const JoinResult result{s.peer, true, {}};
-    merge(reader);
+    merge(reader, s.join);
     close(s);
     upper_.on_join_result(result);
   } else if (s.kind == Session::Kind::kPushPull && reader.type() == wire::MessageType::kErr) {
@@ -261,9 +290,11 @@ void Core::on_stream_message(Session& s) {
   }
 }
 
-void Core::merge(const wire::StreamReader& reader) {
+void Core::merge(const wire::StreamReader& reader, bool joining) {
+  in_join_answer_ = joining;
   reader.for_each_node([this](const wire::NodeState& node) { merge_node(node); });
-  if (!reader.user_state().empty()) upper_.merge_state(reader.user_state(), reader.header().join);
+  in_join_answer_ = false;
+  if (!reader.user_state().empty()) upper_.merge_state(reader.user_state(), joining);
 }
 
 void Core::merge_node(const wire::NodeState& node) {

@@ -8,6 +8,8 @@ namespace shoal::swim {
 namespace {
 
 std::uint64_t key_of(std::string_view name) { return hash64(as_bytes(name), 1); }
+// By address as memberlist does, so that it neither displaces nor is displaced by news under our name.
+std::uint64_t key_of_refutation(const Endpoint& self) { return hash64(self.addr.raw(), 3); }
 std::uint64_t accuser_of(std::string_view name) { return hash64(as_bytes(name), 2); }
 
 }  // namespace
@@ -39,14 +41,18 @@ void Core::announce_self() {
                         .local = true});
 }
 
+void Core::forget_own_news() {
+  queue_.drop(key_of(options_.name.view()));
+  queue_.drop(key_of_refutation(options_.advertise));
+}
+
 void Core::refute(std::uint32_t accused) {
   if (accused >= ++incarnation_) incarnation_ = accused + 1;
   Record& self = members_[self_];
   self.incarnation = incarnation_;
   awareness_.apply(+1);
   ++counters_.refutes;
-  // Named by address as memberlist does, so that it neither displaces nor is displaced by news under our name.
-  broadcast_alive(self, hash64(options_.advertise.addr.raw(), 3));
+  broadcast_alive(self, key_of_refutation(options_.advertise));
 }
 
 void Core::unsuspect(Slot slot) {
@@ -88,7 +94,7 @@ void Core::apply_alive(const AliveNews& news) {
     // Only a name that has left may come back from elsewhere (DeadNodeReclaimTime is 0).
     if (record.state != State::kLeft || about_me) {
       refuse(Refusal::kConflict);
-      return upper_.on_name_conflict(record, endpoint);
+      return upper_.on_name_conflict(record, endpoint, in_join_answer_);
     }
     moved = true;
   }
@@ -127,7 +133,7 @@ void Core::apply_suspect(const wire::Suspect& s) {
   if (s.incarnation < record.incarnation) {
     // We have refuted that already, and whoever says it has not heard. memberlist leaves it at that, and the member is
     // failed where gossip happened to miss (seen in simulation: the accuser pings us, is answered, and buries us).
-    if (slot == self_ && !leaving()) broadcast_alive(record, hash64(options_.advertise.addr.raw(), 3));
+    if (slot == self_ && !leaving()) broadcast_alive(record, key_of_refutation(options_.advertise));
     return;
   }
 

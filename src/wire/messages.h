@@ -6,8 +6,10 @@
 // facts sections 1.2, 2 and 5.1; golden vectors G01-G37 in test/vectors.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -176,6 +178,33 @@ struct Relay {
   Bytes message{};  // What follows the header: type byte and body, to be sent on unchanged.
 };
 
+// ---- SF: what is the payload of a query or its response (facts 5.9).
+
+/// A member as a node tells it of another, to settle whose a name is.
+struct Member {
+  std::string_view name;
+  Bytes addr{};  // Raw: 4 or 16 bytes.
+  std::uint16_t port = 0;
+  Bytes tags{};             // The encoded map, header included, see encode_member_tags; empty = nil.
+  std::int64_t status = 0;  // serf's: 0 none, 1 alive, 2 leaving, 3 left, 4 failed.
+  std::uint8_t protocol_min = 0, protocol_max = 0, protocol_cur = 0;
+  std::uint8_t delegate_min = 0, delegate_max = 0, delegate_cur = 0;
+};
+struct ConflictResponse {
+  std::optional<Member> member;  // Nothing: the node that answers knows nobody of that name.
+};
+
+struct KeyRequest {
+  Bytes key{};  // Raw; nothing in a list request.
+};
+
+struct KeyResponse {
+  bool result = false;
+  std::string_view message{};
+  Bytes keys{};  // The encoded list, see encode_key_list and for_each_key; empty = nil.
+  std::string_view primary_key{};
+};
+
 // ---- Codecs. `encode` writes type byte and body; the writer's sticky failure says whether it fitted. Empty bytes are
 // ---- written as nil. Alive and NodeState also fail unless `vsn` is 6 bytes: anything else crashes or poisons Go
 // peers.
@@ -221,6 +250,44 @@ void encode(ByteWriter& out, const Relay& m);
 [[nodiscard]] bool decode(Bytes body, Query& out);
 [[nodiscard]] bool decode(Bytes body, QueryResponse& out);
 [[nodiscard]] bool decode(Bytes body, Relay& out);
+
+void encode(ByteWriter& out, const ConflictResponse& m);
+void encode(ByteWriter& out, const KeyRequest& m);
+void encode(ByteWriter& out, const KeyResponse& m);
+
+[[nodiscard]] bool decode(Bytes body, ConflictResponse& out);
+[[nodiscard]] bool decode(Bytes body, KeyRequest& out);
+[[nodiscard]] bool decode(Bytes body, KeyResponse& out);
+
+/// Writes Member::tags out of a record's Meta, whether that has tags or is a role alone. False: malformed.
+[[nodiscard]] bool encode_member_tags(ByteWriter& out, Bytes meta);
+
+/// Writes KeyResponse::keys out of keys in base64. Fewer of them is how an answer is made to fit: nothing else in it
+/// grows.
+void encode_key_list(ByteWriter& out, std::span<const std::string_view> keys);
+/// Calls f(text) for each of KeyResponse::keys, which a decoder has checked.
+template <typename F>
+void for_each_key(Bytes keys, F&& f);
+
+// ---- Coordinates: what stands in the payload of an ack (facts 5.8).
+
+struct Coordinate {
+  static constexpr std::size_t kDimensions = 8;
+  std::array<double, kDimensions> vec{};  // All numbers in seconds.
+  double error = 0;                       // Without a unit.
+  double adjustment = 0;
+  double height = 0;
+};
+enum class CoordinateStatus : std::uint8_t {
+  kOk,            // May hold NaN or infinity: the reader's to refuse.
+  kNone,          // No payload; the peer has coordinates turned off. No fault.
+  kOtherVersion,  // Of a version we do not know. No fault.
+  kMalformed,
+  kOtherDimension,  // Not 8 numbers.
+};
+/// The whole payload, version byte included.
+void encode_coordinate(ByteWriter& out, const Coordinate& coordinate);
+[[nodiscard]] CoordinateStatus decode_coordinate(Bytes payload, Coordinate& out);
 
 // ---- Query filters
 
@@ -290,20 +357,29 @@ inline constexpr std::uint32_t kSerfStateNamesMax = 65'536;
 [[nodiscard]] bool read_serf_state(Bytes state, SerfStateVisitor& visitor);
 
 /// Writes a push/pull user state piece by piece: the constructor begins it, then `status` for each member (exactly
-/// `members` of them, the left ones too), then `left` for each left one (exactly `lefts`). Whoever calls them in any
-/// other number has a bug, and aborts. No events are written (nil). Go readers accept any key order.
+/// `members` of them, the left ones too), then `left` for each left one (exactly `lefts`), then for each Lamport time
+/// of which events are kept (exactly `event_times`) `events_at` and its events. Whoever calls them in any other number
+/// has a bug, and aborts. Go has a list of 512 slots with nil in most; it reads a short one of the used slots too, and
+/// nil. Go readers accept any key order.
 class SerfStateWriter {
  public:
-  SerfStateWriter(ByteWriter& out, const SerfStateClocks& clocks, std::uint32_t members, std::uint32_t lefts);
+  SerfStateWriter(ByteWriter& out, const SerfStateClocks& clocks, std::uint32_t members, std::uint32_t lefts,
+                  std::uint32_t event_times = 0);
   void status(std::string_view node, std::uint64_t ltime);
   void left(std::string_view node);
+  /// `count` calls of `event` follow.
+  void events_at(std::uint64_t ltime, std::uint32_t count);
+  void event(std::string_view name, Bytes payload);
 
  private:
   void begin_lefts();
+  void begin_events();
 
   ByteWriter& out_;
   std::uint32_t statuses_left_;
   std::uint32_t lefts_;
+  std::uint32_t event_times_;
+  std::uint32_t events_ = 0;  // Of the time in hand.
 };
 
 // ---- Tags: an alive message's Meta.
@@ -323,6 +399,14 @@ void encode_tags_header(ByteWriter& out, std::uint32_t tags);
 void encode_tag(ByteWriter& out, std::string_view key, std::string_view value);
 
 namespace detail {
+/// Of a list of texts: the next one, false at the end.
+struct TextWalk {
+  Bytes rest{};
+  std::uint32_t left = 0;
+  bool started = false;
+  std::string_view text{};
+};
+bool next_text(Bytes list, TextWalk& walk);
 /// One step of a walk over tags; `first` initialises. 0 = end, 1 = a tag, -1 = malformed.
 struct TagWalk {
   Bytes rest{};
@@ -332,6 +416,12 @@ struct TagWalk {
 };
 int next_tag(Bytes meta, TagWalk& walk);
 }  // namespace detail
+
+template <typename F>
+void for_each_key(Bytes keys, F&& f) {
+  detail::TextWalk walk;
+  while (detail::next_text(keys, walk)) f(walk.text);
+}
 
 template <typename F>
 bool for_each_tag(Bytes meta, F&& f) {

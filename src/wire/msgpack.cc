@@ -1,5 +1,7 @@
 #include "wire/msgpack.h"
 
+#include <bit>
+
 namespace shoal::wire::msgpack {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr std::uint8_t kBin32 = 0xc6;
 constexpr std::uint8_t kExt8 = 0xc7;
 constexpr std::uint8_t kExt32 = 0xc9;
 constexpr std::uint8_t kFloat32 = 0xca;
+constexpr std::uint8_t kFloat64 = 0xcb;
 constexpr std::uint8_t kUint8 = 0xcc;
 constexpr std::uint8_t kUint16 = 0xcd;
 constexpr std::uint8_t kUint32 = 0xce;
@@ -117,6 +120,11 @@ void put_raw_header(ByteWriter& out, std::uint32_t size) {
   }
 }
 
+void put_float(ByteWriter& out, double value) {
+  out.u8(kFloat64);
+  out.u64(std::bit_cast<std::uint64_t>(value));
+}
+
 void put_text(ByteWriter& out, std::string_view text) {
   if (text.size() > out.left()) return out.fail();
   put_raw_header(out, static_cast<std::uint32_t>(text.size()));
@@ -165,6 +173,11 @@ void put_uint(ByteWriter& out, std::string_view key, std::uint64_t value) {
 void put_int(ByteWriter& out, std::string_view key, std::int64_t value) {
   put_text(out, key);
   put_int(out, value);
+}
+
+void put_float(ByteWriter& out, std::string_view key, double value) {
+  put_text(out, key);
+  put_float(out, value);
 }
 
 void put_text(ByteWriter& out, std::string_view key, std::string_view text) {
@@ -237,6 +250,17 @@ bool Reader::read_bool() {
   if (type == kTrue || type == 1) return ok();
   if (type != kFalse && type != 0 && type != kNil) fail();
   return false;
+}
+
+double Reader::read_float() {
+  switch (in_.peek()) {
+    case kFloat32: in_.u8(); return static_cast<double>(std::bit_cast<float>(in_.u32()));
+    case kFloat64: in_.u8(); return std::bit_cast<double>(in_.u64());
+    default: break;
+  }
+  const Integer integer = read_integer();
+  return integer.negative ? static_cast<double>(static_cast<std::int64_t>(integer.value))
+                          : static_cast<double>(integer.value);
 }
 
 std::uint32_t Reader::read_raw_size(std::uint8_t type) {

@@ -6,6 +6,7 @@
 //   nil                    for any field: its zero value; for a whole struct: all zero
 //   integers               any form, if the value is in the field's range; never a float
 //   bool                   true, false, 0, 1
+//   float                  float32, float64, any integer
 //   text                   raw, str8 and bin in all sizes
 //   bytes                  the same, and an array of numbers, here only of numbers below 128 written in one byte each:
 //                          those lie in the input as the bytes they mean, and views can only be borrowed
@@ -34,6 +35,8 @@ void put_uint(ByteWriter& out, std::uint64_t value);
 /// A field that is signed in Go: one byte from -32 to 127, beyond that int8 (negative only), int16, 32, 64, as current
 /// Go peers write it. Old peers write what is not negative in the unsigned form; everybody reads both.
 void put_int(ByteWriter& out, std::int64_t value);
+/// As float64, whatever the value.
+void put_float(ByteWriter& out, double value);
 void put_text(ByteWriter& out, std::string_view text);
 /// Nothing is written as nil.
 void put_bytes(ByteWriter& out, Bytes bytes);
@@ -45,6 +48,7 @@ void put_array(ByteWriter& out, std::uint32_t elements);
 void put_bool(ByteWriter& out, std::string_view key, bool value);
 void put_uint(ByteWriter& out, std::string_view key, std::uint64_t value);
 void put_int(ByteWriter& out, std::string_view key, std::int64_t value);
+void put_float(ByteWriter& out, std::string_view key, double value);
 void put_text(ByteWriter& out, std::string_view key, std::string_view text);
 void put_bytes(ByteWriter& out, std::string_view key, Bytes bytes);
 
@@ -83,6 +87,8 @@ class Reader {
   }
   std::int64_t read_int();
   bool read_bool();
+  /// Either size, or any integer. May be NaN or infinite.
+  double read_float();
   std::string_view read_text();
   Bytes read_bytes();
   /// The number of elements, 0 for nil. At least one byte of input is left for each.

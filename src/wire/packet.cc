@@ -25,6 +25,10 @@ std::string_view to_text(PacketFault fault) {
   switch (fault) {
     case PacketFault::kNone: return "none";
     case PacketFault::kEmpty: return "empty";
+    case PacketFault::kBadLabel: return "bad_label";
+    case PacketFault::kNotEncrypted: return "not_encrypted";
+    case PacketFault::kBadKey: return "bad_key";
+    case PacketFault::kBadPadding: return "bad_padding";
     case PacketFault::kBadCrc: return "bad_crc";
     case PacketFault::kBadCompress: return "bad_compress";
     case PacketFault::kTruncatedCompound: return "truncated_compound";
@@ -36,10 +40,20 @@ std::string_view to_text(PacketFault fault) {
   SHOAL_UNREACHABLE();
 }
 
-PacketOpener::PacketOpener(std::size_t inflate_bytes_max) : inflated_(inflate_bytes_max) {}
+PacketOpener::PacketOpener(std::size_t inflate_bytes_max)
+    : decrypted_(kDatagramBytesMax), inflated_(inflate_bytes_max) {}
 
-PacketFault PacketOpener::open(Bytes datagram, MessageSink& sink) {
+PacketFault PacketOpener::open(Bytes datagram, MessageSink& sink, const Security& security) {
   if (datagram.empty()) return PacketFault::kEmpty;
+  std::size_t label_size = 0;
+  if (check_label(security, datagram, label_size) != LabelStatus::kOk) return PacketFault::kBadLabel;
+  datagram = datagram.subspan(label_size);
+  if (datagram.empty()) return PacketFault::kEmpty;
+  if (datagram[0] == byte_of(MessageType::kHasLabel)) return PacketFault::kBadLabel;
+  if (security.encrypts()) {
+    const PacketFault fault = decrypt(datagram, security, datagram);
+    if (fault != PacketFault::kNone) return fault;
+  }
   inflated_used_ = 0;
   if (datagram[0] == byte_of(MessageType::kHasCrc) && datagram.size() >= kCrcHeaderBytes) {
     ByteReader header(datagram.subspan(1));
@@ -49,6 +63,19 @@ PacketFault PacketOpener::open(Bytes datagram, MessageSink& sink) {
     if (datagram.empty()) return PacketFault::kEmpty;
   }
   return dispatch(datagram, sink, 0);
+}
+
+PacketFault PacketOpener::decrypt(Bytes datagram, const Security& security, Bytes& plain) {
+  if (datagram.size() > decrypted_.size()) return PacketFault::kNotEncrypted;  // No datagram.
+  std::size_t size = 0;
+  switch (open_with_ring(*security.keyring, as_bytes(security.label), datagram, decrypted_.bytes(), size)) {
+    case OpenStatus::kOk: break;
+    case OpenStatus::kNotSealed: return PacketFault::kNotEncrypted;
+    case OpenStatus::kBadKey: return PacketFault::kBadKey;
+    case OpenStatus::kBadPadding: return PacketFault::kBadPadding;
+  }
+  plain = decrypted_.bytes().first(size);
+  return size == 0 ? PacketFault::kEmpty : PacketFault::kNone;
 }
 
 PacketFault PacketOpener::dispatch(Bytes message, MessageSink& sink, int depth) {
@@ -106,16 +133,19 @@ PacketFault PacketOpener::open_compressed(Bytes body, MessageSink& sink, int dep
 
 PacketSealer::PacketSealer(bool compress) : compress_(compress), memory_(kLongestCompoundHeader + kPlainBytesMax) {}
 
-void PacketSealer::begin() {
+void PacketSealer::begin(const Security& security) {
+  security_ = security;
   parts_ = 0;
   used_ = 0;
 }
+
+std::size_t PacketSealer::plain_bytes_max() const { return kPlainBytesMax - packet_overhead(security_); }
 
 bool PacketSealer::add(Bytes message) {
   SHOAL_ASSERT(!message.empty());
   if (parts_ == kCompoundPartsMax) return false;
   const std::size_t header = parts_ == 0 ? 0 : kCompoundHeaderBytes + (parts_ + 1) * kCompoundPartBytes;
-  if (message.size() > kPlainBytesMax || header + used_ + message.size() > kPlainBytesMax) return false;
+  if (message.size() > plain_bytes_max() || header + used_ + message.size() > plain_bytes_max()) return false;
   std::memcpy(memory_.bytes().data() + kLongestCompoundHeader + used_, message.data(), message.size());
   lengths_[parts_] = static_cast<std::uint16_t>(message.size());
   used_ += message.size();
@@ -142,6 +172,25 @@ Bytes PacketSealer::sealed_plain() {
 }
 
 std::size_t PacketSealer::finish(bool with_crc, MutableBytes out) {
+  if (out.size() <= packet_overhead(security_)) return 0;
+  const std::size_t label_size = security_.label_header_bytes();
+  ByteWriter label(out.first(label_size));
+  put_label(label, security_.label);
+  const MutableBytes rest = out.subspan(label_size);
+  if (!security_.encrypts()) {
+    const std::size_t size = finish_plain(with_crc, rest);
+    return size == 0 ? 0 : label_size + size;
+  }
+  const std::size_t size = finish_plain(with_crc, rest.subspan(kSealFrontBytes, rest.size() - kSealOverheadBytes));
+  if (size == 0) return 0;
+  SHOAL_ASSERT(security_.nonces != nullptr);
+  seal(security_.keyring->primary(), *security_.nonces, as_bytes(security_.label),
+       rest.first(size + kSealOverheadBytes));
+  return label_size + size + kSealOverheadBytes;
+}
+
+// What comes before encryption and label.
+std::size_t PacketSealer::finish_plain(bool with_crc, MutableBytes out) {
   const std::size_t header = with_crc ? kCrcHeaderBytes : 0;
   if (parts_ == 0 || out.size() <= header) return 0;
   const Bytes plain = sealed_plain();

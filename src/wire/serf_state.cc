@@ -208,13 +208,11 @@ bool read_serf_state(Bytes state, SerfStateVisitor& visitor) {
 }
 
 SerfStateWriter::SerfStateWriter(ByteWriter& out, const SerfStateClocks& clocks, std::uint32_t members,
-                                 std::uint32_t lefts)
-    : out_(out), statuses_left_(members), lefts_(lefts) {
+                                 std::uint32_t lefts, std::uint32_t event_times)
+    : out_(out), statuses_left_(members), lefts_(lefts), event_times_(event_times) {
   out_.u8(static_cast<std::uint8_t>(SerfType::kPushPull));
   msgpack::put_map(out_, 6);
   msgpack::put_uint(out_, "EventLTime", clocks.event_ltime);
-  msgpack::put_text(out_, "Events");
-  msgpack::put_nil(out_);
   msgpack::put_uint(out_, "LTime", clocks.ltime);
   msgpack::put_uint(out_, "QueryLTime", clocks.query_ltime);
   msgpack::put_text(out_, "StatusLTimes");
@@ -231,12 +229,37 @@ void SerfStateWriter::status(std::string_view node, std::uint64_t ltime) {
 void SerfStateWriter::begin_lefts() {
   msgpack::put_text(out_, "LeftMembers");
   msgpack::put_array(out_, lefts_);
+  if (lefts_ == 0) begin_events();
 }
 
 void SerfStateWriter::left(std::string_view node) {
   SHOAL_ASSERT(statuses_left_ == 0 && lefts_ > 0);
   msgpack::put_text(out_, node);
-  --lefts_;
+  if (--lefts_ == 0) begin_events();
+}
+
+void SerfStateWriter::begin_events() {
+  msgpack::put_text(out_, "Events");
+  if (event_times_ == 0) return msgpack::put_nil(out_);
+  msgpack::put_array(out_, event_times_);
+}
+
+void SerfStateWriter::events_at(std::uint64_t ltime, std::uint32_t count) {
+  SHOAL_ASSERT(statuses_left_ == 0 && lefts_ == 0 && events_ == 0 && event_times_ > 0 && count > 0);
+  --event_times_;
+  events_ = count;
+  msgpack::put_map(out_, 2);
+  msgpack::put_uint(out_, "LTime", ltime);
+  msgpack::put_text(out_, "Events");
+  msgpack::put_array(out_, count);
+}
+
+void SerfStateWriter::event(std::string_view name, Bytes payload) {
+  SHOAL_ASSERT(events_ > 0);
+  --events_;
+  msgpack::put_map(out_, 2);
+  msgpack::put_text(out_, "Name", name);
+  msgpack::put_bytes(out_, "Payload", payload);
 }
 
 }  // namespace shoal::wire

@@ -51,4 +51,11 @@ void encode_tags_header(ByteWriter& out, std::uint32_t tags) {
 
 void encode_tag(ByteWriter& out, std::string_view key, std::string_view value) { msgpack::put_text(out, key, value); }
 
+bool encode_member_tags(ByteWriter& out, Bytes meta) {
+  std::uint32_t tags = 0;
+  if (!for_each_tag(meta, [&](std::string_view, std::string_view) { ++tags; })) return false;
+  msgpack::put_map(out, tags);
+  return for_each_tag(meta, [&](std::string_view key, std::string_view value) { encode_tag(out, key, value); });
+}
+
 }  // namespace shoal::wire

@@ -19,11 +19,22 @@ class Silent final : public wire::SerfStateVisitor {
 void look_at_meta(Bytes meta) {
   (void)wire::for_each_tag(meta, [](std::string_view, std::string_view) {});
   (void)wire::tag_value(meta, "role");
+  std::vector<std::uint8_t> memory(2 * meta.size() + 64);
+  ByteWriter out(memory);
+  (void)wire::encode_member_tags(out, meta);
 }
 
 void look_at_filters(Bytes list) {
   wire::FilterReader filters(list);
   while (filters.next()) (void)filters.names("node");
+}
+
+template <typename Message>
+void twice_the_same(Bytes body) {
+  const auto once = wire::recode_as<Message>(body);
+  if (!once) return;
+  const auto twice = wire::recode_as<Message>(Bytes(*once).subspan(1));
+  SHOAL_ASSERT(twice.has_value() && *once == *twice);
 }
 
 }  // namespace
@@ -42,6 +53,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (decode(bytes.subspan(1), query)) look_at_filters(query.filters);
     wire::UserHeader header;
     (void)decode(bytes.subspan(1), header);
+    twice_the_same<wire::ConflictResponse>(bytes.subspan(1));
+    twice_the_same<wire::KeyRequest>(bytes.subspan(1));
+    twice_the_same<wire::KeyResponse>(bytes.subspan(1));
   }
   look_at_meta(bytes);
   look_at_filters(bytes);

@@ -5,6 +5,7 @@
 // Encoding and decoding are the program's own (checked against golden bytes in test/unit/wire).
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,38 @@ template <typename SerfMessage>
 Memory user_of(const SerfMessage& message) {
   return user(encoded(message));
 }
+
+/// Keys (as text of 16, 24 or 32 letters, the first encrypts), label and nonces of a peer. With neither keys nor label
+/// what it makes is plain.
+class Secrets {
+ public:
+  explicit Secrets(std::initializer_list<std::string_view> keys = {}, std::string_view label_text = {})
+      : label(label_text), nonces_({7}) {
+    for (const std::string_view key : keys) SHOAL_ASSERT(ring.add(as_bytes(key)) == wire::KeyResult::kOk);
+  }
+  [[nodiscard]] wire::Security security() { return {&ring, label, &nonces_}; }
+  /// A datagram with this one message.
+  [[nodiscard]] Memory packet(Bytes message, bool crc = false) {
+    wire::PacketSealer sealer(false);
+    sealer.begin(security());
+    SHOAL_ASSERT(sealer.add(message));
+    Memory out(message.size() + 512);
+    out.resize(sealer.finish(crc, out));
+    return out;
+  }
+  /// What is written on a stream for this one message.
+  [[nodiscard]] Memory stream(Bytes message, wire::StreamSide writer = wire::StreamSide::kInitiator) {
+    Memory out(message.size() + 512);
+    out.resize(wire::seal_stream(message, false, out, security(), writer));
+    return out;
+  }
+
+  wire::Keyring ring;
+  std::string label;
+
+ private:
+  wire::NonceSource nonces_;
+};
 
 inline Endpoint peer(std::uint8_t last_byte, std::uint16_t port = 7946) {
   return {IpAddress::v4(10, 0, 0, last_byte), port};
@@ -133,7 +166,7 @@ struct Opened {
   wire::PacketFault fault = wire::PacketFault::kNone;
 };
 
-inline Opened opened(Bytes datagram) {
+inline Opened opened(Bytes datagram, const wire::Security& security = {}) {
   struct Sink final : wire::MessageSink {
     void on_message(wire::MessageType type, Bytes body) override {
       out.parts.push_back(line_of(type, body));
@@ -143,7 +176,7 @@ inline Opened opened(Bytes datagram) {
   };
   static wire::PacketOpener opener;
   Sink sink;
-  sink.out.fault = opener.open(datagram, sink);
+  sink.out.fault = opener.open(datagram, sink, security);
   return sink.out;
 }
 
@@ -221,16 +254,14 @@ inline Memory push_pull(const std::vector<StateEntry>& entries, bool join = true
 
 /// What was said on a stream, as lines: "push-pull join? nodes N state N", then "node NAME STATE INC ADDR" each;
 /// "ack 5"; "err TEXT"; "incomplete", "malformed".
-inline Lines stream_lines(Bytes bytes) {
+inline Lines stream_lines(Bytes bytes, const wire::Security& security = {},
+                          wire::StreamSide writer = wire::StreamSide::kAcceptor) {
   static Memory scratch(4 * 1024 * 1024);
-  wire::StreamReader reader(scratch);
-  switch (reader.advance(bytes)) {
-    case wire::StreamStatus::kIncomplete: return {"incomplete"};
-    case wire::StreamStatus::kComplete: break;
-    case wire::StreamStatus::kMalformed: return {"malformed"};
-    case wire::StreamStatus::kEncrypted: return {"encrypted"};
-    case wire::StreamStatus::kTooLarge: return {"too large"};
-  }
+  Memory received(bytes.begin(), bytes.end());
+  wire::StreamReader reader(scratch, security, writer);
+  const wire::StreamStatus status = reader.advance_in_place(received);
+  if (status == wire::StreamStatus::kIncomplete) return {"incomplete"};
+  if (status != wire::StreamStatus::kComplete) return {std::string(to_text(status))};
   if (reader.type() == wire::MessageType::kErr) {
     wire::Err err;
     SHOAL_ASSERT(wire::decode(reader.body(), err));

@@ -36,7 +36,8 @@ class LoneCore final : public swim::Upper {
   }
 
   explicit LoneCore(const swim::Options& options = LoneCore::options(), std::uint64_t seed = 1)
-      : core(options, *this, Rng(seed), now) {
+      : secrets({}, options.label), core(options, *this, Rng(seed), now) {
+    for (const auto& key : options.keys) SHOAL_ASSERT(secrets.ring.add(key.view()) == wire::KeyResult::kOk);
     core.start(now, {}, out_);
     drain();
   }
@@ -71,11 +72,11 @@ class LoneCore final : public swim::Upper {
       run_for(std::max(Duration{}, core.next_deadline() - now));
     }
   }
-  /// Pings "me" from 10.0.0.99 and gives what rides on the answer: what waits to be told to others.
+  /// Pings us from 10.0.0.99 and gives what rides on the answer: what waits to be told to others.
   Lines ask() {
     const std::size_t before = sent.size();
-    hear(encoded(wire::Ping{77, "me"}), peer(99));
-    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0] == "ack 77");
+    hear(secrets.packet(encoded(wire::Ping{77, core.options().name})), peer(99));
+    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0].starts_with("ack 77"));
     return {sent.back().parts.begin() + 1, sent.back().parts.end()};
   }
   /// Until nothing rides on the answers any more.
@@ -88,7 +89,7 @@ class LoneCore final : public swim::Upper {
   }
   /// Makes somebody a member that is alive with this incarnation, and lets all talk of it end.
   void know(std::string_view name, std::uint8_t host, std::uint32_t incarnation = 1) {
-    hear(alive({incarnation, std::string(name), peer(host)}));
+    hear(secrets.packet(alive({incarnation, std::string(name), peer(host)})));
     quiet();
   }
   [[nodiscard]] std::string state(std::string_view name) const {
@@ -125,7 +126,7 @@ class LoneCore final : public swim::Upper {
     const swim::StreamId id = accept();
     SHOAL_ASSERT(id != 0);
     stream_in(id, bytes);
-    const Lines answer = streams[id].written.empty() ? Lines{} : stream_lines(streams[id].written);
+    const Lines answer = streams[id].written.empty() ? Lines{} : stream_lines(streams[id].written, secrets.security());
     stream_closed(id);
     return answer;
   }
@@ -142,11 +143,19 @@ class LoneCore final : public swim::Upper {
   void on_user_message(Bytes payload, const swim::UserSource& source) override {
     tell(source.via_stream ? "user-by-stream" : "user", to_hex(payload));
   }
-  void on_name_conflict(const swim::Record& r, const Endpoint& other) override {
+  void on_name_conflict(const swim::Record& r, const Endpoint& other, bool) override {
     tell("conflict", r.name.view(), to_text(other).view());
   }
   void on_join_result(const swim::JoinResult& result) override {
     tell(result.ok ? "joined" : "not-joined", to_text(result.to).view(), result.error);
+  }
+  void write_ping_payload(ByteWriter& out) override { out.put(ping_payload); }
+  void on_ping_payload(const swim::Record& r, Duration rtt, Bytes payload) override {
+    tell("round-trip", r.name.view(), std::to_string(to_ms(rtt)) + "ms " + to_hex(payload));
+  }
+  void on_datagrams_blocked(const swim::Record& r) override { tell("blocked", r.name.view()); }
+  void on_foreign(const Endpoint& from, swim::Refusal why) override {
+    tell("foreign", to_text(from).view(), swim::to_text(why));
   }
   void on_stranger_ping(const Endpoint& source) override { tell("stranger", to_text(source).view()); }
   void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) override {
@@ -157,12 +166,14 @@ class LoneCore final : public swim::Upper {
   void merge_state(Bytes state, bool join) override { tell(join ? "state-join" : "state", to_hex(state)); }
 
   Instant now{};
+  Secrets secrets;  // Of a peer in the same cluster: as ours at the start.
   std::vector<SentPacket> sent;
   std::map<swim::StreamId, StreamTrace> streams;
   Lines news;
   std::vector<std::pair<std::size_t, std::size_t>> budgets;
   Memory ride_along;  // The upper layer's message for every packet, type byte included.
   Memory own_state;
+  Memory ping_payload;
 
  private:
   void tell(std::string_view what, std::string_view a, std::string_view b = {}) {
@@ -174,7 +185,7 @@ class LoneCore final : public swim::Upper {
   void drain() {
     for (const swim::Packet& packet : out_.packets()) {
       const Bytes bytes = out_.view(packet);
-      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes).parts});
+      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes, secrets.security()).parts});
     }
     for (const swim::StreamEffect& effect : out_.streams()) {
       StreamTrace& trace = streams[effect.stream];

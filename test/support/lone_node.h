@@ -19,6 +19,7 @@ struct QueryText {
   std::string source = "asker";
   Memory filters = {};
   std::uint32_t flags = 0;
+  std::uint8_t relay_factor = 0;
   Duration timeout = 5s;
   std::string name = "solicit";
   std::string payload = {};
@@ -32,6 +33,7 @@ inline Memory query(const QueryText& q) {
   message.source_node = q.source;
   message.filters = q.filters;
   message.flags = q.flags;
+  message.relay_factor = q.relay_factor;
   message.timeout_ns = q.timeout.count();
   message.name = q.name;
   message.payload = as_bytes(q.payload);
@@ -59,7 +61,8 @@ class LoneNode {
   }
 
   explicit LoneNode(const Tags& tags = {}, const serf::NodeOptions& options = LoneNode::options())
-      : node(options, Rng(1), now), out_(options.swim.members_max) {
+      : secrets({}, options.swim.label), node(options, Rng(1), now), out_(options.swim.members_max) {
+    for (const auto& key : options.swim.keys) SHOAL_ASSERT(secrets.ring.add(key.view()) == wire::KeyResult::kOk);
     const Memory meta = encode_tags(tags);
     command([&] { node.start(now, meta, out_); });
     quiet();
@@ -109,8 +112,8 @@ class LoneNode {
   /// Pings us from elsewhere and gives what rides on the answer.
   Lines ask() {
     const std::size_t before = sent.size();
-    hear(encoded(wire::Ping{77, "me"}), peer(98));
-    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0] == "ack 77");
+    hear(secrets.packet(encoded(wire::Ping{77, node.name()})), peer(98));
+    SHOAL_ASSERT(sent.size() == before + 1 && sent.back().parts[0].starts_with("ack 77"));
     return {sent.back().parts.begin() + 1, sent.back().parts.end()};
   }
   /// The serf messages that wait to be told, as hex.
@@ -130,9 +133,15 @@ class LoneNode {
     queries.clear();
     responses.clear();
     joins.clear();
+    user_events.clear();
+    renames.clear();
+    conflicts.clear();
+    strangers.clear();
+    blocked.clear();
+    foreign.clear();
   }
   void know(std::string_view name, std::uint8_t host, std::uint32_t incarnation = 1) {
-    hear(alive({incarnation, std::string(name), peer(host)}));
+    hear(secrets.packet(alive({incarnation, std::string(name), peer(host)})));
     quiet();
   }
   [[nodiscard]] std::string status(std::string_view name) const {
@@ -154,12 +163,18 @@ class LoneNode {
   };
 
   Instant now{};
+  Secrets secrets;  // Of a peer in the same cluster: as ours at the start.
   serf::Node node;
   std::vector<Sent> sent;
   Lines events;  // "join b", "leave b", ...
   std::vector<Query> queries;
   std::vector<Response> responses;
   Lines joins;
+  Lines user_events;  // "LTIME NAME PAYLOAD [coalesce]"
+  Lines renames;      // "OLD NEW"
+  Lines conflicts;    // "NAME EXISTING OTHER"
+  Lines blocked, strangers, foreign;
+  int keyring_changes = 0;
   std::map<swim::StreamId, Memory> streams;
   std::map<swim::StreamId, Endpoint> connects;
   bool left = false;
@@ -168,7 +183,7 @@ class LoneNode {
   void drain() {
     for (const swim::Packet& packet : out_.net.packets()) {
       const Bytes bytes = out_.net.view(packet);
-      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes).parts});
+      sent.push_back({now, packet.to, Memory(bytes.begin(), bytes.end()), opened(bytes, secrets.security()).parts});
     }
     for (const swim::StreamEffect& effect : out_.net.streams()) {
       if (effect.kind == swim::StreamEffect::Kind::kConnect) connects[effect.stream] = effect.to;
@@ -188,11 +203,51 @@ class LoneNode {
     for (const serf::JoinEvent& j : out_.joins) {
       joins.push_back(std::string(to_text(j.to).view()) + (j.ok ? " ok" : " failed"));
     }
+    for (const serf::UserEventNews& e : out_.user_events) {
+      user_events.push_back(std::to_string(e.ltime) + " " + std::string(e.name.view()) + " " +
+                            std::string(as_text(e.payload.view())) + (e.coalesce ? " coalesce" : ""));
+    }
+    for (const serf::RenameEvent& r : out_.renames) {
+      renames.push_back(std::string(r.old_name.view()) + " " + std::string(r.new_name.view()));
+    }
+    for (const serf::ConflictEvent& c : out_.conflicts) {
+      conflicts.push_back(std::string(c.name.view()) + " " + std::string(to_text(c.existing).view()) + " " +
+                          std::string(to_text(c.other).view()));
+    }
+    for (const serf::BlockedEvent& b : out_.blocked) blocked.push_back(std::string(b.name.view()));
+    for (const serf::StrangerEvent& s : out_.strangers) strangers.push_back(std::string(to_text(s.source).view()));
+    for (const serf::ForeignEvent& f : out_.foreign) {
+      foreign.push_back(std::string(to_text(f.from).view()) + " " + std::string(swim::to_text(f.why)));
+    }
+    keyring_changes += out_.keyring_changed ? 1 : 0;
     left = left || out_.left;
     out_.clear();
   }
 
   serf::Outbox out_;
 };
+
+/// What went out as a query response, decoded.
+struct Answer {
+  Endpoint to;
+  std::uint64_t ltime;
+  std::uint32_t id, flags;
+  std::string from, payload;
+  std::size_t parts;
+  bool crc;
+};
+inline std::vector<Answer> answers(const LoneNode& me) {
+  std::vector<Answer> out;
+  for (const LoneNode::Sent& packet : me.sent) {
+    for (const std::string& part : only(packet.parts, "user 05")) {
+      const Memory bytes = from_hex(part.substr(5));
+      wire::QueryResponse r;
+      SHOAL_ASSERT(wire::decode(Bytes(bytes).subspan(1), r));
+      out.push_back({packet.to, r.ltime, r.id, r.flags, std::string(r.from), std::string(as_text(r.payload)),
+                     packet.parts.size(), has_crc(packet.bytes)});
+    }
+  }
+  return out;
+}
 
 }  // namespace shoal::test

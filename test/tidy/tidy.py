@@ -20,14 +20,17 @@ LAYERS = {
     "haproxy": {"base"},
     "sidecar": {"base", "announce", "haproxy"},
     "task": {"base"},
+    "admin": {"base"},
     "reactor": {"base"},
-    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "reactor"},
+    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "admin",
+            "reactor"},
 }
 THIRD_PARTY = {  # Header, as a regular expression: the one folder that may see it.
     r"uv\.h|uv/.*": "reactor",
     r"ares.*\.h": "reactor",
     r"pb(_\w+)?\.h|shoal\.pb\.h": "announce",
     r"re2/.*": "serf",
+    r"nettle/.*": "wire",
     r"toml\+\+/.*|toml\.hpp": "config",
     r"doctest/.*": "test",
 }

@@ -106,7 +106,7 @@ TEST_CASE("an unknown flag, command or leftover argument is named with the neare
   CHECK(says({"-x"}, "no flag -x"));
   CHECK(says({"task", "-"}, "unexpected argument \"-\""));
   CHECK(says({}, "shoal sidecar, shoal task"));
-  CHECK(says({"members"}, "not in this version"));
+  CHECK(says({"servers"}, "not in this version"));
   CHECK(says({"version", "x"}, "unexpected argument"));
   CHECK(says({"task", "--role", "task"}, "shoal sidecar or shoal task"));
 }
@@ -125,6 +125,14 @@ TEST_CASE("a flag of the other role is refused") {
   CHECK(says({"task", "--haproxy-socket", "/s"}, "setting of shoal sidecar"));
 }
 
+TEST_CASE("a key is never a flag, and the error says where it goes without showing it") {
+  const UsageError error = bad({"task", "--gossip-key", "c2VjcmV0"});
+  CHECK(error.message.find("never a flag; write gossip.key in the file, or set the variable SHOAL_GOSSIP_KEY") !=
+        std::string::npos);
+  CHECK(error.message.find("c2VjcmV0") == std::string::npos);
+  CHECK(says({"sidecar", "--gossip-keyring-file=/k"}, "SHOAL_GOSSIP_KEYRING_FILE"));
+}
+
 TEST_CASE("what later versions do is refused by name with the code for settings") {
   const auto later = [](const std::vector<std::string>& arguments, std::string_view key) {
     const UsageError error = bad(arguments);
@@ -133,7 +141,6 @@ TEST_CASE("what later versions do is refused by name with the code for settings"
     CHECK(error.message.find("not in this version") != std::string::npos);
   };
   later({"task", "--restart", "always"}, "worker.restart");
-  later({"task", "--snapshot-dir=/x"}, "gossip.snapshot_dir");
   later({"sidecar", "--http", ":80"}, "http.bind");
   later({"sidecar", "--haproxy-removal-floor", "50%"}, "haproxy.removal_floor");
   later({"sidecar", "--", "haproxy", "-W"}, "haproxy.command");
@@ -185,4 +192,43 @@ TEST_CASE("no command line brings it down") {
       }
     }
   }
+}
+
+TEST_CASE("commands that ask a running shoal take their words, their flags and the way to it") {
+  CHECK(good({"members"}).kind == Kind::kMembers);
+  CHECK(good({"-o", "json", "members"}).json);
+  CHECK(good({"keys", "list", "-c", "f"}).file == "f");
+  CHECK(good({"keys", "install", "K="}).subject == "K=");
+  CHECK(good({"keys", "use", "-"}).subject == "-");
+  CHECK(good({"keys", "remove", "K="}).kind == Kind::kKeysRemove);
+  CHECK(good({"force-leave", "web-1", "--prune"}).prune);
+  CHECK_FALSE(good({"force-leave", "web-1"}).prune);
+  const Command event = good({"event", "deploy", "v1 x", "--coalesce", "--control-socket", "@a"});
+  CHECK(event.kind == Kind::kEvent);
+  CHECK(event.subject == "deploy");
+  CHECK(event.payload == "v1 x");
+  CHECK(event.coalesce);
+  REQUIRE(event.flags.size() == 1);
+  CHECK(event.flags[0].setting->key == "control.socket");
+  CHECK(good({"event", "deploy", "--", "-5"}).payload == "-5");
+  CHECK(good({"keygen"}).kind == Kind::kKeygen);
+  CHECK(asks_running(Kind::kMembers));
+  CHECK_FALSE(asks_running(Kind::kKeygen));
+  CHECK_FALSE(asks_running(Kind::kRun));
+  CHECK(good({"keys", "--help"}).help_topic == "keys");
+}
+
+TEST_CASE("mistakes in such a command are named, a key never") {
+  CHECK(says({"membres"}, "did you mean members?"));
+  CHECK(says({"keys"}, "needs one of list, install, use, remove"));
+  CHECK(says({"keys", "instal", "K="}, "did you mean install?"));
+  CHECK(says({"keys", "install"}, "an argument is missing; write shoal keys install KEY"));
+  CHECK(says({"event"}, "write shoal event NAME [PAYLOAD]"));
+  CHECK(says({"event", ""}, "an empty argument"));
+  CHECK(says({"members", "x"}, "one argument too many"));
+  CHECK(says({"event", "--coalesc", "a"}, "did you mean --coalesce?"));
+  CHECK(says({"members", "--prune"}, "there is no flag --prune"));
+  CHECK(says({"members", "--weight", "3"}, "--weight has no meaning for shoal members"));
+  CHECK(says({"keygen", "-c", "f"}, "-c has no meaning for shoal keygen"));
+  CHECK(bad({"keys", "install", "K=", "c2VjcmV0"}).message.find("c2VjcmV0") == std::string::npos);
 }

@@ -24,11 +24,13 @@ std::string example_text() {
   return text.str();
 }
 
-/// The example with its settings in force. A setting is commented out as `#key = value`, prose as `# prose`.
-std::string uncommented(const std::string& text) {
+/// The example with its settings in force, but for one of the two that exclude each other. A setting is commented out
+/// as `#key = value`, prose as `# prose`.
+std::string uncommented(const std::string& text, std::string_view without = "#keyring_file = ") {
   std::string out;
   for (const std::string_view line : split(text, '\n')) {
-    const bool setting = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    const bool setting =
+        line.size() > 1 && line[0] == '#' && line[1] != ' ' && line.substr(0, without.size()) != without;
     out += std::string(setting ? line.substr(1) : line) + "\n";
   }
   return out;
@@ -68,12 +70,14 @@ TEST_CASE("the example as it stands sets nothing and is good") {
 
 TEST_CASE("the example mentions every setting with its default or what holds without one, and all of it is good") {
   const std::string text = example_text();
-  const Loaded loaded = loaded_from(uncommented(text));
-  for (const Problem& error : loaded.errors) FAIL_CHECK(error.text);
+  const Loaded with_key = loaded_from(uncommented(text));
+  const Loaded with_keyring = loaded_from(uncommented(text, "#key = "));
+  for (const Problem& error : with_key.errors) FAIL_CHECK(error.text);
+  for (const Problem& error : with_keyring.errors) FAIL_CHECK(error.text);
   for (const Setting& setting : settings()) {
     CAPTURE(setting.key);
     const Given* value = nullptr;
-    for (const Given& one : loaded.values) {
+    for (const Given& one : setting.key == "gossip.keyring_file" ? with_keyring.values : with_key.values) {
       if (one.setting == &setting) value = &one;
     }
     REQUIRE(value != nullptr);

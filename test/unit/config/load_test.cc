@@ -291,3 +291,67 @@ TEST_CASE("a host name that cannot be told still gives a node name") {
   sources.hostname = std::string(300, 'h');
   CHECK(load(sources).config.node.name.size() <= 255);
 }
+
+TEST_CASE("gossip.key is decoded, of three lengths, and an error never shows it") {
+  CHECK(good(Run{}).gossip.key.empty());
+  const auto key_of = [](const std::string& text) {
+    return good(sidecar("[gossip]\nkey = '" + text + "'\n")).gossip.key;
+  };
+  CHECK(key_of("AAECAwQFBgcICQoLDA0ODw==") ==
+        std::vector<std::uint8_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+  CHECK(key_of("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX").size() == 24);
+  CHECK(key_of("T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s=").size() == 32);
+
+  Run run = sidecar();
+  for (const std::string secret :
+       {"c2VjcmV0", "hunter2-hunter2", "AAECAwQFBgcICQoLDA0ODx==", "AAECAwQFBgcICQoLDA0ODw"}) {
+    run.variables = {"SHOAL_GOSSIP_KEY=" + secret};
+    const std::string text = error(run);
+    CHECK(text.find("env SHOAL_GOSSIP_KEY: gossip.key = (secret): ") == 0);
+    CHECK(text.find("shoal keygen") != std::string::npos);
+    CHECK(text.find(secret) == std::string::npos);
+  }
+}
+
+TEST_CASE("a key and a keyring file together are an error that says which to drop") {
+  Run run = sidecar("[gossip]\nkeyring_file = '/k.json'\n");
+  CHECK(good(run).gossip.keyring_file == "/k.json");
+  run.variables = {"SHOAL_GOSSIP_KEY=T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s="};
+  const std::string text = error(run);
+  CHECK(text.find("gossip.keyring_file is set too (shoal.toml:2)") != std::string::npos);
+  CHECK(text.find("drop gossip.key") != std::string::npos);
+}
+
+TEST_CASE("a sidecar keeps a snapshot unless told otherwise, a task only if told so") {
+  CHECK(good(sidecar()).gossip.snapshot_dir == "./serf-snapshots");
+  CHECK(good(sidecar("[gossip]\nsnapshot_dir = ''\n")).gossip.snapshot_dir.empty());
+  CHECK(good(Run{{"sidecar", "--snapshot-dir", "off"}, {}, {}}).gossip.snapshot_dir.empty());
+  CHECK(good(Run{}).gossip.snapshot_dir.empty());
+  CHECK(good(Run{{"task", "--join", "a", "--snapshot-dir", "/s", "--", "./w"}, {}, {}}).gossip.snapshot_dir == "/s");
+}
+
+TEST_CASE("the label has at most 255 bytes and none of control") {
+  CHECK(good(Run{}).gossip.label.empty());
+  CHECK(good(sidecar("[gossip]\nlabel = 'blue'\n")).gossip.label == "blue");
+  CHECK(good(sidecar("[gossip]\nlabel = '" + std::string(255, 'x') + "'\n")).gossip.label.size() == 255);
+  CHECK(error(sidecar("[gossip]\nlabel = '" + std::string(256, 'x') + "'\n")).find("at most 255") != std::string::npos);
+  CHECK(error(sidecar("[gossip]\nlabel = \"a\\nb\"\n")).find("control character") != std::string::npos);
+}
+
+TEST_CASE("the control socket is a path, an abstract name, or off") {
+  using Kind = Control::Kind;
+  CHECK(good(Run{}).control.kind == Kind::kAuto);
+  const auto control = [](const std::string& text) {
+    return good(sidecar("[control]\nsocket = '" + text + "'\n")).control;
+  };
+  CHECK(control("off").kind == Kind::kOff);
+  CHECK(control("/run/x.sock").kind == Kind::kSocket);
+  CHECK(control("/run/x.sock").socket == "/run/x.sock");
+  CHECK(control("@x").socket == "@x");
+  CHECK(control("@" + std::string(107, 'x')).kind == Kind::kSocket);
+  const auto refused = [](const std::string& text) { return error(sidecar("[control]\nsocket = '" + text + "'\n")); };
+  CHECK(refused("x.sock").find("is no path of a UNIX socket") != std::string::npos);
+  CHECK(refused("@").find("is no abstract name") != std::string::npos);
+  CHECK(refused("@" + std::string(108, 'x')).find("is no abstract name") != std::string::npos);
+  CHECK(refused("/" + std::string(107, 'x')).find("at most 107") != std::string::npos);
+}

@@ -10,6 +10,8 @@
 namespace shoal::serf {
 namespace {
 
+using test::Answer;
+using test::answers;
 using test::encoded;
 using test::Lines;
 using test::LoneNode;
@@ -128,29 +130,6 @@ TEST_CASE("a query with the flag against it is handled but not passed on") {
   me.hear(user(query({.flags = wire::kQueryFlagNoBroadcast})));
   CHECK(me.queries.size() == 1);
   CHECK(me.told() == Lines{});
-}
-
-/// What went out as a query response, decoded.
-struct Answer {
-  Endpoint to;
-  std::uint64_t ltime;
-  std::uint32_t id, flags;
-  std::string from, payload;
-  std::size_t parts;
-  bool crc;
-};
-std::vector<Answer> answers(const LoneNode& me) {
-  std::vector<Answer> out;
-  for (const LoneNode::Sent& packet : me.sent) {
-    for (const std::string& part : only(packet.parts, "user 05")) {
-      const Memory bytes = test::from_hex(part.substr(5));
-      wire::QueryResponse r;
-      REQUIRE(wire::decode(Bytes(bytes).subspan(1), r));
-      out.push_back({packet.to, r.ltime, r.id, r.flags, std::string(r.from), std::string(as_text(r.payload)),
-                     packet.parts.size(), test::has_crc(packet.bytes)});
-    }
-  }
-  return out;
 }
 
 TEST_CASE("ack and answer go to the address in the query, wherever the datagram came from, alone in theirs") {
@@ -569,7 +548,7 @@ TEST_CASE("every message is understood with a key more and bytes behind it") {
   CHECK(me.node.swim().members()[me.node.swim().members().find("b")].state == swim::State::kSuspect);
   me.forget();
   me.hear(with_extras(encoded(wire::Ping{5, "me"})));
-  CHECK(me.sent.back().parts[0] == "ack 5");
+  CHECK(me.sent.back().parts[0] == "ack 5 with payload");
   me.hear(user(with_extras(encoded(wire::JoinIntent{10, "b"}))));
   CHECK(me.status_ltime("b") == 10);
   me.hear(user(with_extras(encoded(wire::LeaveIntent{11, "b", false}))));
@@ -593,9 +572,11 @@ TEST_CASE("serf messages that make no sense are counted, passed on to nobody, an
   const Memory malformed[] = {{}, {0}, {0, 0xc1}, {1, 0x81}, {3, 0xa1}, {4, 0x01}, {5, 0xff}};
   for (const Memory& payload : malformed) me.hear(user(payload));
   CHECK(me.node.counters().malformed == std::size(malformed));
-  const Memory unsupported[] = {{2, 0x80}, {6, 0xc0}, {7, 0x80}, {8, 0x80}, {9, 0x80}, {10, 0x80}, {255}};
+  const Memory unsupported[] = {{2, 0x80}, {6, 0xc0}, {7, 0x80}, {8, 0x80}, {10, 0x80}, {255}};
   for (const Memory& payload : unsupported) me.hear(user(payload));
   CHECK(me.node.counters().unsupported == std::size(unsupported));
+  me.hear(user(Memory{9, 0x80}));  // A relay to nowhere.
+  CHECK(me.node.counters().relays_refused == 1);
   CHECK(me.told() == Lines{});
 }
 

@@ -38,7 +38,7 @@ TEST_CASE("the acceptor answers with its state as it was before it merges, and f
   CHECK(me.streams[id].said == Lines{"write", "finish"});
   CHECK(me.state("c") == "alive");
   CHECK(me.incarnation("c") == 4);
-  CHECK(me.news == Lines{"join c", "state-join " + test::to_hex(as_bytes("their state"))});
+  CHECK(me.news == Lines{"join c", "state " + test::to_hex(as_bytes("their state"))});
   CHECK(me.core.counters().push_pulls_in == 1);
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("a joiner says so, merges the answer, closes and tells how it went") {
   CHECK(stream_lines(me.streams[id].written)[0] == "push-pull join nodes 1 state 0");
   me.stream_in(id, test::push_pull({{"b", peer(2), 0, 3}}, false, as_bytes("s")));
   CHECK(me.streams[id].said == Lines{"connect", "write", "close"});
-  CHECK(me.news == Lines{"join b", "state 73", "joined 10.0.0.2:7946"});
+  CHECK(me.news == Lines{"join b", "state-join 73", "joined 10.0.0.2:7946"});
   CHECK(me.core.counters().push_pulls_out == 1);
 }
 
@@ -366,18 +366,21 @@ TEST_CASE("a push/pull that claims more than there may be is closed") {
 
 TEST_CASE("whoever encrypts is told that we do not") {
   LoneCore me;
+  me.quiet();
   const StreamId id = me.accept();
   me.stream_in(id, test::from_hex("0a00000020000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"));
   CHECK(me.streams[id].said == Lines{"write", "finish"});
   CHECK(stream_lines(me.streams[id].written) ==
         Lines{"err remote state is encrypted and encryption is not configured"});
-  CHECK(me.refused(Refusal::kBadStream) == 1);
+  CHECK(me.refused(Refusal::kEncrypted) == 1);
+  CHECK(me.news == Lines{"foreign 10.0.0.99:40000 encrypted"});
   const StreamId own = push_pull_to(me, peer(2));
   me.connected(own);
   me.news.clear();
   me.stream_in(own, test::from_hex("0a00000020"));
   CHECK(me.streams[own].said.back() == "close");
-  CHECK(me.news == Lines{"not-joined 10.0.0.2:7946 the peer encrypts its gossip; this node has no key"});
+  CHECK(me.news == Lines{"not-joined 10.0.0.2:7946 the peer encrypts its gossip; this node has no key",
+                         "foreign 10.0.0.2:7946 encrypted"});
 }
 
 TEST_CASE("input for streams that nobody knows is ignored") {

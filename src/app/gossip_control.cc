@@ -1,0 +1,99 @@
+#include "app/gossip_control.h"
+
+#include <string>
+
+#include "config/settings.h"
+
+namespace shoal::app {
+namespace {
+
+admin::Member told(const serf::Member& member) {
+  admin::Member out;
+  out.name = std::string(member.name.view());
+  out.addr = std::string(to_text(member.endpoint.addr).view());
+  out.port = member.endpoint.port;
+  out.status = std::string(serf::to_text(member.status));
+  static_cast<void>(wire::for_each_tag(
+      member.meta.view(), [&out](std::string_view key, std::string_view value) { out.tags.emplace_back(key, value); }));
+  const swim::Versions& v = member.versions;
+  out.protocol = {v[0], v[1], v[2]};
+  out.delegate = {v[3], v[4], v[5]};
+  return out;
+}
+
+admin::KeysAnswer told(const serf::KeyTally& tally) {
+  admin::KeysAnswer out;
+  out.nodes = static_cast<std::uint32_t>(tally.nodes());
+  out.answered = static_cast<std::uint32_t>(tally.answered());
+  for (const serf::KeyCount& count : tally.keys()) {
+    out.keys.push_back({std::string(count.key.view()), count.nodes, count.primary});
+  }
+  for (const serf::KeyMessage& message : tally.messages()) {
+    out.errors.push_back({std::string(message.node.view()), std::string(message.text.view())});
+  }
+  return out;
+}
+
+}  // namespace
+
+GossipControl::GossipControl(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip)
+    : config_(config), gossip_(gossip), server_(loop, log, *this) {}
+
+Result<void> GossipControl::open() {
+  return server_.open(config_.control, config::to_text(*config_.role), gossip_.bound_port());
+}
+
+void GossipControl::on_control(const ControlRequest& request) {
+  if (!gossip_.started())
+    return server_.fail(request.ref, 503, "this node has not begun to gossip; try again in a moment");
+  switch (request.operation) {
+    case admin::Operation::kStatus: return server_.answer(request.ref, status());
+    case admin::Operation::kMembers: return server_.answer(request.ref, members());
+    case admin::Operation::kKeysList: return change_keys(request, serf::KeyOperation::kList);
+    case admin::Operation::kKeysInstall: return change_keys(request, serf::KeyOperation::kInstall);
+    case admin::Operation::kKeysUse: return change_keys(request, serf::KeyOperation::kUse);
+    case admin::Operation::kKeysRemove: return change_keys(request, serf::KeyOperation::kRemove);
+    case admin::Operation::kForceLeave:
+      if (gossip_.node().members().get(request.name) == nullptr) {
+        return server_.fail(request.ref, 404, "no member has this name; `shoal members` lists them");
+      }
+      if (!gossip_.force_leave(request.name, request.prune)) {
+        return server_.fail(request.ref, 409, "this is the node that was asked; stop it with SIGTERM instead");
+      }
+      return server_.done(request.ref);
+    case admin::Operation::kEvent:
+      if (!gossip_.user_event(request.name, request.payload, request.coalesce)) {
+        return server_.fail(request.ref, 400,
+                            "an event may have 512 bytes, which leaves about 470 for its name and payload");
+      }
+      return server_.done(request.ref);
+  }
+  SHOAL_UNREACHABLE();
+}
+
+void GossipControl::change_keys(const ControlRequest& request, serf::KeyOperation operation) {
+  const std::uint64_t ref = request.ref;
+  const bool begun = gossip_.key_operation(
+      operation, request.key, [this, ref](const serf::KeyTally& tally) { server_.answer(ref, told(tally)); });
+  if (!begun) server_.fail(ref, 409, "another key operation is under way; try again in some seconds");
+}
+
+admin::Status GossipControl::status() const {
+  admin::Status out;
+  out.name = std::string(gossip_.node().name());
+  out.role = std::string(config::to_text(*config_.role));
+  out.version = SHOAL_VERSION;
+  out.address = std::string(to_text(gossip_.advertise()).view());
+  out.members = static_cast<std::uint32_t>(gossip_.node().members().size());
+  out.alive = static_cast<std::uint32_t>(gossip_.node().members().count(serf::Status::kAlive));
+  return out;
+}
+
+std::vector<admin::Member> GossipControl::members() const {
+  std::vector<admin::Member> out;
+  const serf::Members& members = gossip_.node().members();
+  for (const Slot slot : members.slots()) out.push_back(told(members[slot]));
+  return out;
+}
+
+}  // namespace shoal::app

@@ -1,0 +1,27 @@
+// Names of UNIX sockets as the kernel wants them. For this folder's .cc files.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <string>
+
+#include "base/result.h"
+#include "reactor/fd.h"
+
+namespace shoal::reactor {
+
+struct UnixAddress {
+  sockaddr_un address{};
+  socklen_t size = 0;
+  OwnedFd directory;  // Must stay open until the bind or connect, when the address goes through it.
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+};
+
+/// A path of any length, or an abstract name when it begins with '@'.
+[[nodiscard]] Result<UnixAddress> to_unix_address(const std::string& name);
+
+/// The uid at the other end of a connected UNIX socket.
+[[nodiscard]] Result<uid_t> peer_uid(int fd);
+
+}  // namespace shoal::reactor

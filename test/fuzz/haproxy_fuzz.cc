@@ -1,0 +1,132 @@
+// HAProxy's answers: whatever comes is judged, read row by row to its end, and what is read lies inside the answer.
+// Then the session, which gets the same bytes in pieces: it never waits for ever and never says more than its outbox
+// holds.
+#include <string>
+
+#include "base/check.h"
+#include "haproxy/runtime_codec.h"
+#include "haproxy/runtime_session.h"
+#include "input.h"
+#include "target.h"
+
+namespace {
+
+using namespace shoal;
+using namespace shoal::haproxy;
+
+bool inside(std::string_view part, std::string_view whole) {
+  return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
+}
+
+void answers(std::string_view reply) {
+  constexpr CommandKind kKinds[] = {
+      CommandKind::kShowInfo,  CommandKind::kShowBackend,  CommandKind::kShowServersState, CommandKind::kShowStat,
+      CommandKind::kAddServer, CommandKind::kEnableHealth, CommandKind::kEnableServer,     CommandKind::kSetState,
+      CommandKind::kSetWeight, CommandKind::kDelServer};
+  for (const CommandKind kind : kKinds) SHOAL_ASSERT(!to_text(judge(kind, reply)).empty());
+  (void)parse_info(reply);
+
+  ServerStateReader rows(reply);
+  ServerRow row;
+  std::size_t count = 0;
+  while (rows.next(row)) {
+    SHOAL_ASSERT(rows.is_table() && ++count <= reply.size());
+    SHOAL_ASSERT(inside(row.backend, reply) && inside(row.server, reply));
+    (void)parse_counters(reply, row.backend, row.server);
+  }
+  BackendReader backends(reply);
+  for (std::string_view name; backends.next(name);) SHOAL_ASSERT(backends.is_table() && inside(name, reply));
+  (void)parse_counters(reply, "shoal", "v8");
+}
+
+/// What the shell knows of one stream; it reports nothing that this does not allow.
+enum class Link { kNone, kConnecting, kOpen };
+
+void follow(Link (&links)[kStreams], const SessionOutbox& out) {
+  for (const Stream stream : {Stream::kMain, Stream::kProbe}) {
+    Link& link = links[static_cast<std::size_t>(stream)];
+    if (out.wants_close(stream)) link = Link::kNone;
+    if (out.wants_connect(stream)) link = Link::kConnecting;
+  }
+}
+
+void begin_batch(RuntimeSession& session, fuzz::Input& in, Instant now, SessionOutbox& out) {
+  const std::uint8_t commands = in.u8() % 12;
+  for (std::uint8_t i = 0; i < commands; ++i) {
+    const bool room = session.batch_room() > 0;
+    Command command;
+    command.kind = in.flag() ? CommandKind::kShowServersState : CommandKind::kDelServer;
+    command.backend = *BackendName::parse("shoal");
+    command.server = *ServerName::parse("v8");
+    SHOAL_ASSERT(session.add(command) == room);
+  }
+  session.begin_batch(now, out);
+}
+
+/// A session whose shell, clock and HAProxy are the input.
+void session(fuzz::Input& in) {
+  SessionOptions options;
+  options.reply_bytes_max = 16 * 1024;
+  options.batch_commands_max = 8;
+  Instant now{};
+  static SessionOutbox out(options);
+  out.clear();
+  RuntimeSession session(options, Rng(1), now);
+  Link links[kStreams] = {Link::kNone, Link::kNone};
+  std::string bytes;  // Borrowed by nobody: events point into the session.
+  for (int step = 0; step < 80 && !in.empty(); ++step) {
+    const std::uint8_t what = in.u8();
+    const Stream stream = (what & 0x80) != 0 ? Stream::kProbe : Stream::kMain;
+    Link& link = links[static_cast<std::size_t>(stream)];
+    switch (what % 8) {
+      case 0:
+        if (link == Link::kConnecting) {
+          link = Link::kOpen;
+          session.on_connected(now, stream, out);
+        }
+        break;
+      case 1:
+        if (link == Link::kOpen) {
+          link = Link::kNone;
+          session.on_closed(now, stream, out);
+        }
+        break;
+      case 2:
+        if (link == Link::kConnecting) {
+          link = Link::kNone;
+          session.on_connect_failed(now, stream, "refused", out);
+        }
+        break;
+      case 3:
+        bytes = "Version: 2.6\nPid: 7\nStart_time_sec: 9\nStopping: 0\n\n> ";
+        if (link == Link::kOpen) session.on_bytes(now, stream, as_bytes(bytes), out);
+        break;
+      case 4:
+        if (session.can_begin()) begin_batch(session, in, now, out);
+        break;
+      case 5:
+        now = std::max(now, earlier(session.next_deadline(), now + 10s));
+        session.on_deadline(now, out);
+        SHOAL_ASSERT(session.next_deadline() > now);
+        break;
+      default:
+        bytes = fuzz::copy_of(in.bytes());
+        if (link == Link::kOpen) session.on_bytes(now, stream, as_bytes(bytes), out);
+    }
+    for (const SessionEvent& event : out.events) SHOAL_ASSERT(event.text.size() <= options.reply_bytes_max);
+    SHOAL_ASSERT(session.next_deadline() != kNever);
+    SHOAL_ASSERT(!session.can_begin() || session.is_up());
+    follow(links, out);
+    out.clear();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string reply = fuzz::copy_of({data, size});
+  answers(reply);
+  fuzz::Input in(data, size);
+  session(in);
+  return 0;
+}
