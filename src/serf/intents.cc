@@ -1,5 +1,7 @@
 // Members and intents: what swim reports and what join and leave intents say, put together (gossip-protocol facts 5.4,
 // and 5.7 for the same by push/pull).
+#include <algorithm>
+
 #include "serf/node.h"
 
 namespace shoal::serf {
@@ -151,7 +153,8 @@ void Node::on_clocks(const wire::SerfStateClocks& clocks) {
   witness(clock_, clocks.ltime);
   witness(event_clock_, clocks.event_ltime);
   witness(query_clock_, clocks.query_ltime);
-  if (ignoring_old_events_) event_buffer_.raise_minimum(clocks.event_ltime);
+  // Not an absurd time that our clock has not taken: it would make us deaf for good.
+  if (ignoring_old_events_) event_buffer_.raise_minimum(std::min(clocks.event_ltime, event_clock_.now()));
 }
 
 void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
@@ -166,6 +169,8 @@ void Node::on_status(std::string_view node, std::uint64_t ltime, bool left) {
 
 void Node::on_event(const wire::UserEvent& event) {
   if (!event_clock_.witness_state(event.ltime)) return void(++counters_.clock_jumps);
+  // More than there is room for are left for the next exchange: what was never taken is not yet known.
+  if (out_->user_events.full()) return void(++out_->dropped);
   static_cast<void>(accept_event(event));
 }
 

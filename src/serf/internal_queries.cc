@@ -128,8 +128,10 @@ NodeName Node::fresh_name(std::string_view old) {
 
 void Node::on_key_query(KeyOperation operation, Bytes payload, const QueryRef& ref) {
   wire::KeyRequest request;
-  const bool known = !payload.empty() && payload[0] == static_cast<std::uint8_t>(wire::SerfType::kKeyRequest) &&
-                     wire::decode(payload.subspan(1), request);
+  // Serf does not look at what a list query carries.
+  const bool known = operation == KeyOperation::kList ||
+                     (!payload.empty() && payload[0] == static_cast<std::uint8_t>(wire::SerfType::kKeyRequest) &&
+                      wire::decode(payload.subspan(1), request));
   if (!known) return void(++counters_.malformed);
   wire::Keyring& ring = swim_.keyring();
   wire::KeyResponse answer;
@@ -200,8 +202,8 @@ QueryToken Node::key_query(Instant now, KeyOperation operation, Bytes key, Outbo
   std::array<std::uint8_t, 64> memory;
   ByteWriter writer(memory);
   wire::encode(writer, wire::KeyRequest{key});
-  SHOAL_ASSERT(writer.ok());
-  const QueryToken token = ask({.name = query_name(operation), .payload = writer.written()});
+  const QueryToken token =
+      writer.ok() ? ask({.name = query_name(operation), .payload = writer.written()}) : QueryToken{0};
   wire::wipe(memory);
   end();
   return token;

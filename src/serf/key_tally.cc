@@ -32,6 +32,7 @@ void KeyTally::say(std::string_view from, std::string_view text) {
 
 void KeyTally::count_key(std::string_view key, bool primary) {
   if (key.empty() || key.size() > base64_size(kKeyBytesMax)) return;
+  // A node has a key once, however often it names it.
   KeyCount* found = nullptr;
   for (KeyCount& count : keys_) {
     if (count.key == key) found = &count;
@@ -43,7 +44,8 @@ void KeyTally::count_key(std::string_view key, bool primary) {
   }
   if (primary) {
     ++found->primary;
-  } else {
+  } else if (found->last_answer != answered_) {
+    found->last_answer = answered_;
     ++found->nodes;
   }
 }

@@ -16,8 +16,9 @@ namespace shoal::serf {
 /// A key that some nodes have.
 struct KeyCount {
   FixedString<base64_size(kKeyBytesMax)> key;
-  std::uint32_t nodes = 0;    // That have it.
-  std::uint32_t primary = 0;  // That encrypt with it.
+  std::uint32_t nodes = 0;      // That have it.
+  std::uint32_t primary = 0;    // That encrypt with it.
+  std::size_t last_answer = 0;  // The tally's own: which answer was counted last.
 };
 
 /// What one node had to say beside yes.

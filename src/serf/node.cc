@@ -35,6 +35,8 @@ Node::Node(const NodeOptions& options, Rng rng, Instant now)
       events_(kEventQueueMax),
       coordinates_(rng_.fork()),
       swim_(options.swim, *this, rng_.fork(), now) {
+  for (Key& key : options_.swim.keys) key = Key{};  // Swim's keyring alone has them now.
+  options_.swim.keys.clear();
   static_cast<void>(clock_.witness_state(options.clock_seen));
   static_cast<void>(event_clock_.witness_state(options.event_clock_seen));
   static_cast<void>(query_clock_.witness_state(options.query_clock_seen));
@@ -340,10 +342,10 @@ bool Node::set_keys(std::span<const Key> keys) {
     static_cast<void>(ring.use(ring[1].raw()));
     static_cast<void>(ring.remove(old[0].view()));
   }
-  for (const Key& key : keys) static_cast<void>(ring.add(key.view()));
-  const bool used = ring.use(keys[0].view()) == wire::KeyResult::kOk;
-  SHOAL_ASSERT(used);
+  // The old primary goes before the others come: with it they could be one too many.
+  SHOAL_ASSERT(ring.add(keys[0].view()) == wire::KeyResult::kOk && ring.use(keys[0].view()) == wire::KeyResult::kOk);
   if (!wanted(old[0])) static_cast<void>(ring.remove(old[0].view()));
+  for (const Key& key : keys) SHOAL_ASSERT(ring.add(key.view()) == wire::KeyResult::kOk);
   for (Key& key : old) key = Key{};
   return true;
 }

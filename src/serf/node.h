@@ -98,7 +98,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// large, or no stream is free.
   QueryToken query_direct(Instant now, const Endpoint& to, Route route, const QueryParams& params, Outbox& out);
   /// Asks every node, ourselves included, to do this with its keyring. `key`: raw bytes, none for a list. The answers
-  /// are wire::KeyResponse.
+  /// are wire::KeyResponse. 0 = no key can be so long.
   QueryToken key_query(Instant now, KeyOperation operation, Bytes key, Outbox& out);
   /// Tells the whole cluster, ourselves included. False: name and payload together exceed kUserEventLimit, or there is
   /// no name.

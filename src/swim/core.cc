@@ -54,7 +54,8 @@ Core::Core(const Options& options, Upper& upper, Rng rng, Instant now)
       picks_(64) {
   SHOAL_ASSERT(options.outbound_streams_max > kStreamsKept);
   for (const auto& key : options.keys) SHOAL_ASSERT(keyring_.add(key.view()) == wire::KeyResult::kOk);
-  options_.keys.clear();  // The ring alone has them now, and wipes what it forgets.
+  for (auto& key : options_.keys) key = {};  // The ring alone has them now, and wipes what it forgets.
+  options_.keys.clear();
   deadlines_.fill(kNever);
   while (!sessions_.full()) sessions_.emplace_back(stream_bytes_max(options.members_max));
 }
