@@ -26,7 +26,7 @@ def unit_tests(name):
 def test_the_tests_that_the_compatibility_table_names_exist(scene):
     with open(os.path.join(ROOT, "docs", "serf-compatibility.md"), encoding="utf-8") as f:
         text = f.read()
-    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)?): ([^`]+)`", text)
+    named = [n for n in re.findall(r"`([a-z_]+(?:/[a-z_]+)?): ([^`]+)`", text) if n != ("file", "name")]
     check(len(named) > 60, f"only {len(named)} tests are named")
     missing = [f"{file}: {name}" for file, name in named
                if name not in (unit_tests(file) if "/" in file else interop_tests(file))]

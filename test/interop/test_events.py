@@ -230,6 +230,8 @@ def test_a_member_that_died_and_starts_elsewhere_is_alive_under_some_name(scene)
         wait_until(lambda w=who: any(m["addr"] == new.gossip and m["status"] == "alive" for m in w.members().values()),
                    30, f"{who.name} sees the new one alive")
         check(who.running(), f"{who.name} has died")
+    name = next(n for n, m in agent.members().items() if m["addr"] == new.gossip)
+    scene.say(f"it is called {name} now")
 
 
 @test(seconds=60)
