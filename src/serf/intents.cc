@@ -65,12 +65,13 @@ void Node::on_member_update(const swim::Record& record) {
 }
 
 void Node::broadcast_join_intent() {
+  constexpr std::uint64_t kOwnJoin = 1;  // The later one says all, and after a rename the old name is not ours to tell.
   const wire::JoinIntent intent{clock_.now(), name()};
   clock_.witness(intent.ltime);
   std::array<std::uint8_t, 512> memory;
   ByteWriter writer(memory);
   wire::encode(writer, intent);
-  intents_.push(writer.written());
+  intents_.push(writer.written(), kOwnJoin);
   apply_join_intent(intent);
 }
 

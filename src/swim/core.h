@@ -44,8 +44,9 @@ struct Options {
   InlineVector<Cidr, 32> allow;  // Who may be a member; empty = all.
 };
 
-/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room.
-[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 128 * 1024 + members_max * 384; }
+/// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room, and the
+/// upper layer's stored events: 190 kB with all around them, half as much again where they do not compress.
+[[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 320 * 1024 + members_max * 384; }
 
 /// Why something that arrived was not used. Never fatal; each is counted.
 enum class Refusal : std::uint8_t {
@@ -107,7 +108,8 @@ class Upper {
   virtual void on_member_leave(const Record& record) = 0;
   virtual void on_member_update(const Record& record) = 0;
   virtual void on_user_message(Bytes payload, const UserSource& source) = 0;
-  virtual void on_name_conflict(const Record& existing, const Endpoint& other) = 0;
+  /// A living member's name from another address. `joining`: it stands in the answer to a join of ours.
+  virtual void on_name_conflict(const Record& existing, const Endpoint& other, bool joining) = 0;
   /// What goes back with each answered ping, type bytes and all; nothing = none. At most kPingPayloadBytesMax.
   virtual void write_ping_payload(ByteWriter& out) = 0;
   /// A probed member has answered itself, by datagram, after `rtt`. `payload` may be empty.
@@ -302,6 +304,7 @@ class Core final : private wire::MessageSink {
   Outbox* out_ = nullptr;  // Valid during an input or command.
   Endpoint sender_;        // Of the datagram in hand.
   bool in_datagram_ = false;
+  bool in_join_answer_ = false;
 
   Members members_;
   Slot self_ = kNoSlot;

@@ -94,7 +94,7 @@ void Core::apply_alive(const AliveNews& news) {
     // Only a name that has left may come back from elsewhere (DeadNodeReclaimTime is 0).
     if (record.state != State::kLeft || about_me) {
       refuse(Refusal::kConflict);
-      return upper_.on_name_conflict(record, endpoint);
+      return upper_.on_name_conflict(record, endpoint, in_join_answer_);
     }
     moved = true;
   }
@@ -133,7 +133,7 @@ void Core::apply_suspect(const wire::Suspect& s) {
   if (s.incarnation < record.incarnation) {
     // We have refuted that already, and whoever says it has not heard. memberlist leaves it at that, and the member is
     // failed where gossip happened to miss (seen in simulation: the accuser pings us, is answered, and buries us).
-    if (slot == self_ && !leaving()) broadcast_alive(record, hash64(options_.advertise.addr.raw(), 3));
+    if (slot == self_ && !leaving()) broadcast_alive(record, key_of_refutation(options_.advertise));
     return;
   }
 

@@ -116,7 +116,7 @@ TEST_CASE("only living members that know of relays help") {
   fill(me, 6);  // n2 .. n7
   Memory vsn(test::kVersionBytes, test::kVersionBytes + 6);
   vsn[1] = 4;
-  me.hear(test::alive({2, "n3", peer(3), {}, vsn}));
+  me.hear(test::alive({2, "n3", peer(3), "meta", vsn}));
   me.hear(test::dead(1, "n4", "x"));
   me.hear(user(encoded(wire::LeaveIntent{5, "n5", false})));
   me.hear(user(encoded(wire::LeaveIntent{6, "n6", false})));
