@@ -28,14 +28,14 @@ shoal_in() {
   find "$1" -name shoal -type f -perm -u+x -not -path '*/include-roots/*' -print -quit
 }
 
-# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS...
+# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS... BUILD_TARGETS: only these.
 need_build() {
   local dir=$1 log
   shift
   log=$(mktemp)
   if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"
          else meson setup --wrap-mode=nodownload "$dir" "$root" "$@"; fi \
-         && ninja -C "$dir"; } >"$log" 2>&1; then
+         && ninja -C "$dir" ${BUILD_TARGETS:-}; } >"$log" 2>&1; then
     tail -n 60 "$log" >&2
     rm -f "$log"
     return 1

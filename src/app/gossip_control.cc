@@ -63,7 +63,8 @@ void GossipControl::on_control(const ControlRequest& request) {
       return server_.done(request.ref);
     case admin::Operation::kEvent:
       if (!gossip_.user_event(request.name, request.payload, request.coalesce)) {
-        return server_.fail(request.ref, 400, "an event's name and payload may have 512 bytes together");
+        return server_.fail(request.ref, 400,
+                            "an event may have 512 bytes, which leaves about 470 for its name and payload");
       }
       return server_.done(request.ref);
   }

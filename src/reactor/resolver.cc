@@ -5,6 +5,7 @@
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include <algorithm>
@@ -34,6 +35,21 @@ std::string_view words_for(int status, bool srv) {
   }
 }
 
+/// Which state of a file this is, as far as the file system tells; all zero when there is none.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = 0;
+  std::int64_t changed_s = 0, changed_ns = 0;
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+
+FileStamp stamp_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 struct Resolver::Impl {
@@ -54,6 +70,7 @@ struct Resolver::Impl {
     Impl& impl;
     State state = State::kFree;
     std::uint64_t token = 0;
+    std::uint16_t port = 0;  // Not for SRV.
     Instant deadline = kNever;
     FixedString<kNameBytesMax> name;
     bool srv = false;
@@ -81,8 +98,12 @@ struct Resolver::Impl {
   Impl(Loop& loop, Handler handler, const Options& options);
   ~Impl();
 
+  void make_channel();
+  void renew_if_changed();
+  void ask(Question& question);
   void set_servers(const std::vector<Endpoint>& servers);
   Question* take(std::uint64_t token, std::string_view name, Instant deadline);
+  void ask_srv(Question& question);
   void ask_host(Question& question, const char* host, std::uint16_t port, std::uint32_t rank);
   void take_srv(Question& question, const unsigned char* answer, int size);
   void call_ended(Question& question);
@@ -94,7 +115,11 @@ struct Resolver::Impl {
 
   Loop& loop;
   Handler handler;
+  Options options;
   ares_channel channel = nullptr;
+  FileStamp read_at;      // resolv.conf as the channel has read it.
+  bool renewing = false;  // Calls end because their channel goes, not because they are answered.
+  std::uint64_t renewals = 0;
   FixedVector<std::unique_ptr<Question>> questions;
   FixedVector<std::unique_ptr<Socket>> sockets;
   Timer timer;
@@ -111,34 +136,72 @@ void Resolver::Impl::Question::add(const Endpoint& endpoint, std::uint32_t rank)
   }
 }
 
-Resolver::Impl::Impl(Loop& l, Handler h, const Options& options)
-    : loop(l), handler(std::move(h)), questions(options.questions_max), sockets(kSocketsMax), timer(l, [this] {
-        on_timer();
-      }) {
+Resolver::Impl::Impl(Loop& l, Handler h, const Options& o)
+    : loop(l),
+      handler(std::move(h)),
+      options(o),
+      questions(options.questions_max),
+      sockets(kSocketsMax),
+      timer(l, [this] { on_timer(); }) {
   for (std::size_t i = 0; i < options.questions_max; ++i) {
     questions.push_back(std::make_unique<Question>(*this, options.srv_targets_max));
   }
   for (std::size_t i = 0; i < kSocketsMax; ++i) sockets.push_back(std::make_unique<Socket>(loop, *this));
   SHOAL_ASSERT(::ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
+  make_channel();
+}
+
+void Resolver::Impl::make_channel() {
+  // Before it is read: a change in between is then found again, not missed.
+  read_at = stamp_of(options.resolv_conf);
   char lookups[] = "fb";
   char lookups_without_file[] = "b";
   ares_options settings{};
   settings.timeout = static_cast<int>(to_ms(options.try_timeout));
   settings.tries = options.tries;
   settings.lookups = options.use_hosts_file ? lookups : lookups_without_file;
+  settings.udp_port = options.port;
+  settings.resolvconf_path = options.resolv_conf.data();
   settings.sock_state_cb_data = this;
   settings.sock_state_cb = [](void* self, ares_socket_t fd, int read, int write) {
     static_cast<Impl*>(self)->watch_socket(fd, read != 0, write != 0);
   };
   SHOAL_ASSERT(::ares_init_options(&channel, &settings,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB) ==
-               ARES_SUCCESS);
+                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB |
+                                       ARES_OPT_RESOLVCONF | ARES_OPT_UDP_PORT) == ARES_SUCCESS);
   if (!options.servers.empty()) set_servers(options.servers);
 }
 
 Resolver::Impl::~Impl() {
   ::ares_destroy(channel);  // Calls back for all that is open.
   ::ares_library_cleanup();
+}
+
+void Resolver::Impl::renew_if_changed() {
+  if (!options.servers.empty()) return;
+  const FileStamp present = stamp_of(options.resolv_conf);
+  // While it is being replaced there may be none for a moment; the old servers are better than none.
+  if (present == read_at || present == FileStamp{}) return;
+  ++renewals;
+  renewing = true;
+  ::ares_destroy(channel);  // Ends every call, and closes its sockets.
+  renewing = false;
+  make_channel();
+  for (const auto& question : questions) {
+    if (question->state == State::kAbandoned) question->state = State::kFree;
+    if (question->state != State::kOpen) continue;
+    question->status = ARES_SUCCESS;
+    question->srv_found = false;
+    question->calls.clear();
+    question->endpoints.clear();
+    question->ranks.clear();
+    ask(*question);
+  }
+}
+
+void Resolver::Impl::ask(Question& question) {
+  if (question.srv) return ask_srv(question);
+  ask_host(question, std::string(question.name.view()).c_str(), question.port, 0);
 }
 
 void Resolver::Impl::set_servers(const std::vector<Endpoint>& servers) {
@@ -151,6 +214,7 @@ void Resolver::Impl::set_servers(const std::vector<Endpoint>& servers) {
 }
 
 Resolver::Impl::Question* Resolver::Impl::take(std::uint64_t token, std::string_view name, Instant deadline) {
+  renew_if_changed();
   for (const auto& question : questions) {
     if (question->state != State::kFree) continue;
     question->state = State::kOpen;
@@ -192,6 +256,22 @@ void Resolver::Impl::ask_host(Question& question, const char* host, std::uint16_
       &call);
 }
 
+void Resolver::Impl::ask_srv(Question& question) {
+  ++question.outstanding;
+  ::ares_search(
+      channel, std::string(question.name.view()).c_str(), ns_c_in, ns_t_srv,
+      [](void* context, int status, int, unsigned char* answer, int size) {
+        auto& asked = *static_cast<Question*>(context);
+        if (status == ARES_SUCCESS && asked.state == State::kOpen) {
+          asked.impl.take_srv(asked, answer, size);
+        } else {
+          asked.fail(status);
+        }
+        asked.impl.call_ended(asked);
+      },
+      &question);
+}
+
 void Resolver::Impl::take_srv(Question& question, const unsigned char* answer, int size) {
   ares_srv_reply* records = nullptr;
   if (const int status = ::ares_parse_srv_reply(answer, size, &records); status != ARES_SUCCESS) {
@@ -220,7 +300,7 @@ void Resolver::Impl::take_srv(Question& question, const unsigned char* answer, i
 }
 
 void Resolver::Impl::call_ended(Question& question) {
-  if (--question.outstanding > 0) return;
+  if (--question.outstanding > 0 || renewing) return;
   if (question.state == State::kAbandoned) {
     question.state = State::kFree;
   } else {
@@ -308,7 +388,8 @@ bool Resolver::resolve_host(std::uint64_t token, std::string_view host, std::uin
   } else if (question->status != ARES_SUCCESS) {
     question->state = Impl::State::kAnswered;
   } else {
-    impl_->ask_host(*question, std::string(host).c_str(), port, 0);
+    question->port = port;
+    impl_->ask(*question);
   }
   impl_->arm();
   return true;
@@ -321,23 +402,13 @@ bool Resolver::resolve_srv(std::uint64_t token, std::string_view name, Instant d
   if (question->status != ARES_SUCCESS) {
     question->state = Impl::State::kAnswered;
   } else {
-    ++question->outstanding;
-    ::ares_search(
-        impl_->channel, std::string(name).c_str(), ns_c_in, ns_t_srv,
-        [](void* context, int status, int, unsigned char* answer, int size) {
-          auto& asked = *static_cast<Impl::Question*>(context);
-          if (status == ARES_SUCCESS && asked.state == Impl::State::kOpen) {
-            asked.impl.take_srv(asked, answer, size);
-          } else {
-            asked.fail(status);
-          }
-          asked.impl.call_ended(asked);
-        },
-        question);
+    impl_->ask_srv(*question);
   }
   impl_->arm();
   return true;
 }
+
+std::uint64_t Resolver::renewals() const { return impl_->renewals; }
 
 std::size_t Resolver::in_use() const {
   return static_cast<std::size_t>(std::count_if(impl_->questions.begin(), impl_->questions.end(),

@@ -1,5 +1,7 @@
 // Names to addresses, on the loop, without a thread: A and AAAA (/etc/hosts honoured), and SRV with its targets
-// resolved. Backed by c-ares.
+// resolved. Backed by c-ares, which reads resolv.conf only once: a resolver that outlives a change of it (a laptop's
+// new network, a container's DNS that came late) looks at each question whether the file is still the same, and if not
+// asks its open questions and all later ones as the new file says.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +33,9 @@ struct Resolved {
 class Resolver {
  public:
   struct Options {
-    std::vector<Endpoint> servers;  // Empty = as /etc/resolv.conf says.
+    std::vector<Endpoint> servers;  // Empty = as the next says.
+    std::string resolv_conf = "/etc/resolv.conf";
+    std::uint16_t port = 53;  // Of the servers there, which have none.
     bool use_hosts_file = true;
     Duration try_timeout = 2s;  // A server is asked this long, then the next, then again.
     int tries = 2;
@@ -53,6 +57,8 @@ class Resolver {
   [[nodiscard]] bool resolve_srv(std::uint64_t token, std::string_view name, Instant deadline);
 
   [[nodiscard]] std::size_t in_use() const;
+  /// Times that resolv.conf was found changed.
+  [[nodiscard]] std::uint64_t renewals() const;
 
   struct Impl;
 

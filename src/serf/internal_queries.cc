@@ -97,6 +97,18 @@ void Node::settle_dispute() {
   dispute_.not_before = now_ + kDisputePause;
   if (keep || leave_ != Leave::kNo) return;
 
+  take_new_name(other);
+}
+
+void Node::give_way() {
+  if (!dispute_.giving_way) return;
+  const Endpoint other = dispute_.other;
+  if (dispute_.token != 0) open_queries_.close(dispute_.token);
+  dispute_ = {};
+  if (leave_ == Leave::kNo) take_new_name(other);
+}
+
+void Node::take_new_name(const Endpoint& other) {
   const NodeName old = options_.swim.name;
   NodeName fresh;
   do {

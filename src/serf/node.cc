@@ -81,6 +81,7 @@ void Node::on_stream_connected(Instant now, swim::StreamId stream, Outbox& out) 
 void Node::on_stream_bytes(Instant now, swim::StreamId stream, Bytes bytes, Outbox& out) {
   begin(now, out);
   swim_.on_stream_bytes(now, stream, bytes, out.net);
+  give_way();
   end();
 }
 
@@ -258,8 +259,18 @@ void Node::add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::s
   }
 }
 
-void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other) {
-  if (existing.name == name()) open_dispute(other);
+void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) {
+  // The same address in its other form is we ourselves, as an earlier life told it.
+  if (existing.name == name() && !same_place(existing.endpoint, other)) {
+    if (joining && !joined_) {
+      // The cluster that we come into has a member of this name: no need to ask whose it is. And a lone serf agent that
+      // asks and hears nobody would shut down; under another name we are the one who answers it.
+      dispute_.giving_way = true;
+      dispute_.other = other;
+    } else {
+      open_dispute(other);
+    }
+  }
   if (out_->conflicts.full()) {
     ++out_->dropped;
     return;

@@ -37,7 +37,7 @@ struct NodeOptions {
 enum class KeyOperation : std::uint8_t { kList, kInstall, kUse, kRemove };
 [[nodiscard]] std::string_view query_name(KeyOperation operation);
 
-/// Serf's limit of name and payload together.
+/// Serf's limit of name and payload together, and of the message that they make.
 inline constexpr std::size_t kUserEventLimit = 512;
 
 struct QueryParams {
@@ -100,8 +100,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// Asks every node, ourselves included, to do this with its keyring. `key`: raw bytes, none for a list. The answers
   /// are wire::KeyResponse. 0 = no key can be so long.
   QueryToken key_query(Instant now, KeyOperation operation, Bytes key, Outbox& out);
-  /// Tells the whole cluster, ourselves included. False: name and payload together exceed kUserEventLimit, or there is
-  /// no name.
+  /// Tells the whole cluster, ourselves included. False: the encoded event exceeds kUserEventLimit, or there is no
+  /// name.
   bool user_event(Instant now, std::string_view name, Bytes payload, bool coalesce, Outbox& out);
   /// The operator's keyring, read anew. False when it holds no key or a bad one: nothing has changed.
   bool set_keys(std::span<const Key> keys);
@@ -140,7 +140,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
     Instant not_before{};  // Of the next one.
     Endpoint other;
     std::uint32_t answers = 0;
-    std::uint32_t ours = 0;  // Answers that know us by the name.
+    std::uint32_t ours = 0;   // Answers that know us by the name.
+    bool giving_way = false;  // To `other`, at the end of this input.
   };
 
   void begin(Instant now, Outbox& out);
@@ -151,7 +152,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void on_member_leave(const swim::Record& record) override;
   void on_member_update(const swim::Record& record) override;
   void on_user_message(Bytes payload, const swim::UserSource& source) override;
-  void on_name_conflict(const swim::Record& existing, const Endpoint& other) override;
+  void on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) override;
   void on_join_result(const swim::JoinResult& result) override;
   void on_stranger_ping(const Endpoint& source) override;
   void write_ping_payload(ByteWriter& out) override;
@@ -182,6 +183,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void open_dispute(const Endpoint& other);
   void on_dispute_answer(Bytes payload);
   void settle_dispute();
+  void give_way();
+  void take_new_name(const Endpoint& other);
   NodeName fresh_name(std::string_view old);
   void on_key_query(KeyOperation operation, Bytes payload, const QueryRef& ref);
   void answer_key_list(const QueryRef& ref);

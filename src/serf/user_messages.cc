@@ -74,13 +74,13 @@ bool Node::accept_event(const wire::UserEvent& event) {
 
 bool Node::user_event(Instant now, std::string_view name, Bytes payload, bool coalesce, Outbox& out) {
   if (name.empty() || name.size() + payload.size() > kUserEventLimit) return false;
-  begin(now, out);
   const wire::UserEvent event{event_clock_.now(), name, payload, coalesce};
-  event_clock_.increment();
-  std::array<std::uint8_t, kUserEventLimit + 64> memory;
+  std::array<std::uint8_t, kUserEventLimit> memory;
   ByteWriter writer(memory);
   wire::encode(writer, event);
-  SHOAL_ASSERT(writer.ok());
+  if (!writer.ok()) return false;
+  begin(now, out);
+  event_clock_.increment();
   on_user_event_message(writer.written());
   end();
   return true;

@@ -108,7 +108,8 @@ class Upper {
   virtual void on_member_leave(const Record& record) = 0;
   virtual void on_member_update(const Record& record) = 0;
   virtual void on_user_message(Bytes payload, const UserSource& source) = 0;
-  virtual void on_name_conflict(const Record& existing, const Endpoint& other) = 0;
+  /// A living member's name from another address. `joining`: it stands in the answer to a join of ours.
+  virtual void on_name_conflict(const Record& existing, const Endpoint& other, bool joining) = 0;
   /// What goes back with each answered ping, type bytes and all; nothing = none. At most kPingPayloadBytesMax.
   virtual void write_ping_payload(ByteWriter& out) = 0;
   /// A probed member has answered itself, by datagram, after `rtt`. `payload` may be empty.
@@ -303,6 +304,7 @@ class Core final : private wire::MessageSink {
   Outbox* out_ = nullptr;  // Valid during an input or command.
   Endpoint sender_;        // Of the datagram in hand.
   bool in_datagram_ = false;
+  bool in_join_answer_ = false;
 
   Members members_;
   Slot self_ = kNoSlot;

@@ -291,7 +291,9 @@ void Core::on_stream_message(Session& s) {
 }
 
 void Core::merge(const wire::StreamReader& reader, bool joining) {
+  in_join_answer_ = joining;
   reader.for_each_node([this](const wire::NodeState& node) { merge_node(node); });
+  in_join_answer_ = false;
   if (!reader.user_state().empty()) upper_.merge_state(reader.user_state(), joining);
 }
 

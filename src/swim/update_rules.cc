@@ -94,7 +94,7 @@ void Core::apply_alive(const AliveNews& news) {
     // Only a name that has left may come back from elsewhere (DeadNodeReclaimTime is 0).
     if (record.state != State::kLeft || about_me) {
       refuse(Refusal::kConflict);
-      return upper_.on_name_conflict(record, endpoint);
+      return upper_.on_name_conflict(record, endpoint, in_join_answer_);
     }
     moved = true;
   }
@@ -130,16 +130,27 @@ void Core::apply_suspect(const wire::Suspect& s) {
   const Slot slot = members_.find(s.node);
   if (slot == kNoSlot) return;
   Record& record = members_[slot];
-  if (s.incarnation < record.incarnation) return;
+  if (s.incarnation < record.incarnation) {
+    // We have refuted that already, and whoever says it has not heard. memberlist leaves it at that, and the member is
+    // failed where gossip happened to miss (seen in simulation: the accuser pings us, is answered, and buries us).
+    if (slot == self_ && !leaving()) broadcast_alive(record, key_of_refutation(options_.advertise));
+    return;
+  }
 
   std::array<std::uint8_t, 2 * kNameBytesMax + 128> memory;
   ByteWriter writer(memory);
   wire::encode(writer, s);
-  if (record.state == State::kSuspect) {
+  if (record.state == State::kSuspect && s.incarnation > record.incarnation) {
+    // It has refuted what we suspect it of and we have not heard; now somebody suspects it anew. memberlist takes that
+    // for a confirmation of the old suspicion, which may end it at once (seen in simulation: failed 80 ms after the new
+    // accusation). Here it begins anew.
+    unsuspect(slot);
+  } else if (record.state == State::kSuspect) {
     if (record.suspicion.confirm(accuser_of(s.from)) && writer.ok()) queue_.push(writer.written(), key_of(s.node));
     return;
+  } else if (record.state != State::kAlive) {
+    return;
   }
-  if (record.state != State::kAlive) return;
   if (slot == self_) {
     if (!leaving()) refute(s.incarnation);
     return;

@@ -1,197 +1,164 @@
-"""A hand-made member of a memberlist/serf cluster, for what no real agent would send.
+"""A hand-made member of a memberlist/serf cluster, for what no real agent would send, and to see each byte that a real
+one sends.
 
-It joins by a push/pull over TCP, answers pings, sends serf queries straight to one address, and collects the answers.
-The formats are memberlist's and serf's: msgpack with the old raw types, map keys sorted.
+It joins by a push/pull over TCP, answers pings, asks queries, and keeps every message that it hears. With a key all of
+it is encrypted. The bytes are in gossip_wire.py.
 """
 import random
 import socket
 import struct
 import threading
 import time
-import zlib
 
-PING, INDIRECT_PING, ACK, SUSPECT, ALIVE, DEAD, PUSH_PULL, COMPOUND, USER, COMPRESS, ENCRYPT, NACK, HAS_CRC = range(13)
-SERF_LEAVE, SERF_JOIN, SERF_PUSH_PULL, SERF_EVENT, SERF_QUERY, SERF_RESPONSE = range(6)
-VERSIONS = b"\x01\x05\x02\x02\x05\x05"
-NO_BROADCAST = 2
-
-
-def pack(value):
-    """msgpack as memberlist's codec writes it: strings and bytes alike as raw, never str8 or bin."""
-    if value is None:
-        return b"\xc0"
-    if isinstance(value, bool):
-        return b"\xc3" if value else b"\xc2"
-    if isinstance(value, int):
-        for limit, head, form in ((0x80, b"", ">B"), (0x100, b"\xcc", ">B"), (0x10000, b"\xcd", ">H"),
-                                  (0x100000000, b"\xce", ">I"), (1 << 64, b"\xcf", ">Q")):
-            if 0 <= value < limit:
-                return head + struct.pack(form, value)
-        raise ValueError(value)
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")
-    if isinstance(value, bytes):
-        if len(value) < 32:
-            return bytes([0xA0 | len(value)]) + value
-        short = len(value) < 65536
-        return (b"\xda" if short else b"\xdb") + struct.pack(">H" if short else ">I", len(value)) + value
-    if isinstance(value, dict):
-        head = bytes([0x80 | len(value)]) if len(value) < 16 else b"\xde" + struct.pack(">H", len(value))
-        return head + b"".join(pack(k) + pack(value[k]) for k in sorted(value))
-    head = bytes([0x90 | len(value)]) if len(value) < 16 else b"\xdc" + struct.pack(">H", len(value))
-    return head + b"".join(pack(v) for v in value)
+from gossip_wire import (ACK, ALIVE, ALIVE_STATE, COMPRESS, DEAD, ENCRYPT, ERROR, NO_BROADCAST, PING, PUSH_PULL,
+                         SERF_PUSH_PULL, SERF_QUERY, SERF_RESPONSE, SUSPECT, SUSPECT_STATE, USER, VERSIONS,
+                         compressed, decrypted, encrypted, encrypted_stream, field, fields, lzw_decode, message, opened,
+                         pack, unpack)
 
 
-def unpack(data, at=0):
-    """(value, where it ended). Raw comes back as bytes, map keys as str."""
-    kind = data[at]
-    at += 1
-    if kind < 0x80:
-        return kind, at
-    if kind >= 0xE0:
-        return kind - 256, at
-    if kind in _FIXED:
-        form = _FIXED[kind]
-        size = struct.calcsize(form)
-        return struct.unpack_from(form, data, at)[0], at + size
-    if kind in (0xC0, 0xC2, 0xC3):
-        return {0xC0: None, 0xC2: False, 0xC3: True}[kind], at
-    if kind in _SIZED:
-        what, form = _SIZED[kind]
-        size = struct.unpack_from(form, data, at)[0]
-        at += struct.calcsize(form)
-    else:
-        what, size = ("map", kind & 15) if kind < 0x90 else ("list", kind & 15) if kind < 0xA0 else ("raw", kind & 31)
-    if what == "raw":
-        if at + size > len(data):
+class Heard:
+    """One message out of a datagram: its type byte and body as they came, and what was around it."""
+
+    def __init__(self, layers, data, source, key):
+        self.with_kinds = []  # The kinds of all messages of its datagram, in order.
+        self.layers, self.data, self.source, self.key, self.when = layers, data, source, key, time.monotonic()
+        self.kind = data[0]
+        self.serf = data[1] if data[0] == USER and len(data) > 1 else None
+        self._body = None
+
+    @property
+    def body(self):
+        """The map; text as bytes."""
+        if self._body is None:
+            self._body = unpack(self.data, 1 if self.serf is None else 2)[0]
+        return self._body
+
+    def about(self, node):
+        return self.body.get("Node") == node.encode()
+
+
+class State:
+    """What a push/pull brought: `nodes` by name, `serf` as its map."""
+
+    def __init__(self, data):
+        header, at = unpack(data, 1)
+        self.nodes, self.order = {}, []
+        for _ in range(header["Nodes"]):
+            entry, at = unpack(data, at)
+            self.nodes[entry["Name"].decode("utf-8", "surrogateescape")] = entry
+            self.order.append(entry)
+        size = header["UserStateLen"]
+        if len(data) < at + size:
             raise IndexError("cut short")
-        return bytes(data[at:at + size]), at + size
-    if what == "list":
-        out = []
-        for _ in range(size):
-            value, at = unpack(data, at)
-            out.append(value)
-        return out, at
-    table = {}
-    for _ in range(size):
-        key, at = unpack(data, at)
-        table[key.decode("utf-8", "replace") if isinstance(key, bytes) else key], at = unpack(data, at)
-    return table, at
+        self.serf = unpack(data, at + 1)[0] if size else {}
+        self.raw = data[:at + size]
+
+    def of(self, node):
+        """(state, incarnation), or None."""
+        entry = self.nodes.get(node)
+        return (entry["State"], entry["Incarnation"]) if entry else None
 
 
-_FIXED = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q", 0xCA: ">f",
-          0xCB: ">d"}
-_SIZED = {0xC4: ("raw", ">B"), 0xC5: ("raw", ">H"), 0xC6: ("raw", ">I"), 0xD9: ("raw", ">B"), 0xDA: ("raw", ">H"),
-          0xDB: ("raw", ">I"), 0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I")}
+def undone(keys, data):
+    """What a stream brought, decrypted and decompressed; an IndexError while it is not whole."""
+    if data[:1] == bytes([ENCRYPT]) and keys:
+        size = struct.unpack_from(">I", data, 1)[0]
+        if len(data) < 5 + size:
+            raise IndexError("cut short")
+        data, _ = decrypted(keys, data[5:5 + size], data[:5])
+    if data[:1] == bytes([COMPRESS]):
+        data = lzw_decode(unpack(data, 1)[0]["Buf"])
+    return data
 
 
-def lzw_decode(data):
-    """Go's compress/lzw, LSB first, 8-bit literals."""
-    out, table, width, high, previous = bytearray(), {}, 9, 257, None
-    bits = count = 0
-    for byte in data:
-        bits |= byte << count
-        count += 8
-        while count >= width:
-            code = bits & ((1 << width) - 1)
-            bits >>= width
-            count -= width
-            if code == 256:
-                table, width, high, previous = {}, 9, 257, None
-                continue
-            if code == 257:
-                return bytes(out)
-            if code < 256:
-                text = bytes([code])
-            elif code in table:
-                text = table[code]
-            elif previous is not None and code == high:
-                text = previous + previous[:1]
-            else:
-                raise ValueError("bad code")
-            if previous is not None and high < 4096:
-                table[high] = previous + text[:1]
-            out += text
-            previous = text
-            high += 1
-            if high >= 1 << width and width < 12:
-                width += 1
-    raise ValueError("no end")
-
-
-def field(number, value):
-    """One protobuf field."""
-    def varint(n):
-        out = b""
-        while n > 127:
-            out += bytes([n & 127 | 128])
-            n >>= 7
-        return out + bytes([n])
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    value = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def fields(data):
-    """{field number: last value} of a protobuf message; numbers and bytes alone, which is all that shoal's messages
-    hold."""
-    out, at = {}, 0
-
-    def varint(at):
-        n = shift = 0
-        while True:
-            n |= (data[at] & 127) << shift
-            shift += 7
-            at += 1
-            if data[at - 1] < 128:
-                return n, at
-    while at < len(data):
-        key, at = varint(at)
-        if key & 7 == 0:
-            out[key >> 3], at = varint(at)
-        elif key & 7 == 2:
-            size, at = varint(at)
-            out[key >> 3] = data[at:at + size]
-            at += size
+def stream_to(host, port, data, keys=(), timeout=5, piece=None):
+    """Sends it on a stream of its own and gives back all that comes. Waits for a port that is not open yet. `piece`: so
+    many bytes at a time."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            s = socket.create_connection((host, port), timeout)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
+    with s:
+        s.settimeout(timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        data = encrypted_stream(keys[0], data) if keys else data
+        if piece is None:
+            s.sendall(data)
         else:
-            raise ValueError(f"wire type {key & 7}")
+            for at in range(0, len(data), piece):
+                s.sendall(data[at:at + piece])
+        answer = b""
+        while True:
+            try:
+                part = s.recv(65536)
+            except ConnectionResetError:
+                break
+            if not part:
+                break
+            answer += part
+    return undone(keys, answer)
+
+
+def asked(address, keys=(), timeout=5):
+    """A member's State, by a push/pull that tells it nothing; whoever asks is no member and does not become one."""
+    host, port = address.rsplit(":", 1)
+    nothing = pack({"EventLTime": 0, "Events": [], "LTime": 0, "LeftMembers": [], "QueryLTime": 0, "StatusLTimes": {}})
+    user = bytes([SERF_PUSH_PULL]) + nothing
+    answer = stream_to(host.strip("[]"), int(port),
+                       message(PUSH_PULL, {"Join": False, "Nodes": 0, "UserStateLen": len(user)}) + user, keys, timeout)
+    if answer[:1] != bytes([PUSH_PULL]):
+        raise OSError(f"answered by {answer[:40]!r}")
+    return State(answer)
+
+
+def events_of(address, keys=()):
+    """The events that a member, agent or shoal, tells newcomers of: {(name, payload)}."""
+    slots = asked(address, keys).serf.get("Events") or []
+    return {(e["Name"], e["Payload"]) for slot in slots if slot for e in slot["Events"]}
+
+
+def view_of(address, keys=()):
+    """What a member, agent or shoal, knows: name -> (status, tags, "host:port")."""
+    state = asked(address, keys)
+    left = {name.decode() for name in state.serf.get("LeftMembers") or []}
+    out = {}
+    for name, entry in state.nodes.items():
+        meta = entry["Meta"] or b""
+        tags = unpack(meta, 1)[0] if meta[:1] == b"\xff" else {"role": meta}
+        status = "left" if name in left else "alive" if entry["State"] in (ALIVE_STATE, SUSPECT_STATE) else "failed"
+        family = socket.AF_INET if len(entry["Addr"]) == 4 else socket.AF_INET6
+        where = socket.inet_ntop(family, entry["Addr"]).removeprefix("::ffff:")
+        out[name] = (status, {k: v.decode("utf-8", "replace") for k, v in tags.items()}, f"{where}:{entry['Port']}")
     return out
 
 
-def announce(port, backend, state="ready", **more):
-    """An AnnounceRequest; `more` may hold weight, start_id, seq."""
-    numbers = {"weight": 10, "start_id": 11, "seq": 12}
-    own = b"".join(field(numbers[k], v) for k, v in more.items())
-    return field(1, port) + field(2, backend) + field(3, state) + own
-
-
-def message(kind, body):
-    return bytes([kind]) + pack(body)
-
-
-def compound(*parts):
-    return bytes([COMPOUND, len(parts)]) + b"".join(struct.pack(">H", len(p)) for p in parts) + b"".join(parts)
-
-
-def with_crc(data):
-    return bytes([HAS_CRC]) + struct.pack(">I", zlib.crc32(data)) + data
-
-
 class Peer:
-    """A member that exists only in this process. `names_port` lets it be anybody: name and tags may hold any
-    bytes."""
+    """A member that exists only in this process. Name and tags may hold any bytes. `also` are further names that it
+    answers pings for."""
 
-    def __init__(self, name, port, tags=None):
+    def __init__(self, name, port, tags=None, keys=(), also=(), raw_address=None):
         self.name, self.port, self.incarnation = name, port, 1
         self.tags = {"role": "task"} if tags is None else tags
-        self.address = socket.inet_aton("127.0.0.1")
-        self.answers = {}  # query ID -> payload
-        self.says = None   # What a `solicit` is answered with; its nonce is added.
+        self.address = raw_address or socket.inet_aton("127.0.0.1")
+        self.keys, self.also = list(keys), set(also)
+        self.answers = {}   # query ID -> payload
+        self.acked = set()  # query IDs
+        self.says = None    # What a `solicit` is answered with; its nonce is added.
         self.pings = 0
+        self.silent = False      # Neither answers nor refutes, but hears.
+        self.refutes = True
         self.query_time = 1
+        self.heard = []     # Every message of every datagram.
+        self.unreadable = []
+        self.sizes = []     # Of each datagram.
         self._changed = threading.Condition()
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._udp.bind(("127.0.0.1", port))
         self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -209,60 +176,52 @@ class Peer:
 
     # -- what it sends
 
-    def alive(self):
+    def alive(self, **changes):
         return {"Addr": self.address, "Incarnation": self.incarnation, "Meta": b"\xff" + pack(self.tags),
-                "Node": self.name,
-                "Port": self.port, "Vsn": VERSIONS}
+                "Node": self.name, "Port": self.port, "Vsn": VERSIONS, **changes}
 
-    def state(self, join):
+    def entry(self, state=ALIVE_STATE, **changes):
+        """A push/pull's entry, about itself where nothing else is said."""
         own = self.alive()
         own["Name"] = own.pop("Node")
-        own["State"] = 0
-        serf = bytes([SERF_PUSH_PULL]) + pack({"EventLTime": 1, "Events": [], "LTime": 1, "LeftMembers": [],
-                                               "QueryLTime": self.query_time, "StatusLTimes": {self.name: 1}})
-        return message(PUSH_PULL, {"Join": join, "Nodes": 1, "UserStateLen": len(serf)}) + pack(own) + serf
+        return {**own, "State": state, **changes}
+
+    def state(self, join, entries=None, serf=None):
+        body = {"EventLTime": 1, "Events": [], "LTime": 1, "LeftMembers": [], "QueryLTime": self.query_time,
+                "StatusLTimes": {self.name: 1}, **(serf or {})}
+        user = bytes([SERF_PUSH_PULL]) + pack(body)
+        entries = [self.entry()] if entries is None else entries
+        header = message(PUSH_PULL, {"Join": join, "Nodes": len(entries), "UserStateLen": len(user)})
+        return header + b"".join(pack(e) for e in entries) + user
+
+    def stream(self, port, data, timeout=5, piece=None):
+        return stream_to("127.0.0.1", port, data, self.keys, timeout, piece)
+
+    def exchange(self, port, entries=None, serf=None, join=True, compress=False, timeout=5, piece=None):
+        """One push/pull; the peer's State. Learns its query time."""
+        data = self.state(join, entries, serf)
+        answer = self.stream(port, compressed(data) if compress else data, timeout, piece)
+        if answer[:1] == bytes([ERROR]):
+            raise OSError(f"answered by an error: {unpack(answer, 1)[0]}")
+        if not answer:
+            raise OSError("closed without an answer")
+        state = State(answer)
+        self.query_time = max(self.query_time, state.serf.get("QueryLTime", 1))
+        return state
 
     def join(self, port, timeout=5):
-        """One push/pull; the answer's bytes. Learns the peer's query time. Waits for a port that is not open yet."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                s = socket.create_connection(("127.0.0.1", port), timeout)
-                break
-            except ConnectionRefusedError:
-                if time.monotonic() >= end:
-                    raise
-                time.sleep(0.02)
-        with s:
-            s.sendall(self.state(True))
-            s.settimeout(timeout)
-            data = b""
-            while True:
-                try:
-                    part = s.recv(65536)
-                except ConnectionResetError:
-                    break
-                if not part:
-                    break
-                data += part
-        self._learn(data)
-        return data
-
-    def _learn(self, data):
-        if data[:1] == bytes([COMPRESS]):
-            data = lzw_decode(unpack(data, 1)[0]["Buf"])
-        header, at = unpack(data, 1)
-        for _ in range(header["Nodes"]):
-            _, at = unpack(data, at)
-        if header["UserStateLen"]:
-            self.query_time = max(self.query_time, unpack(data, at + 1)[0].get("QueryLTime", 1))
+        """A push/pull that says `join`; whatever comes of it."""
+        try:
+            return self.exchange(port, timeout=timeout)
+        except (IndexError, ValueError, KeyError, TypeError, struct.error):
+            return None
 
     def send(self, data, port):
-        self._udp.sendto(data, ("127.0.0.1", port))
+        self._udp.sendto(encrypted(self.keys[0], data) if self.keys else data, ("127.0.0.1", port))
 
     def query_message(self, name, payload, **changes):
         """(ID, bytes) of a query; `changes` overwrite its fields, None takes one away."""
-        number = random.getrandbits(31)
+        number = changes.pop("ID", random.getrandbits(31))
         body = {"Addr": self.address, "Filters": [], "Flags": NO_BROADCAST, "ID": number, "LTime": self.query_time,
                 "Name": name, "Payload": payload, "Port": self.port, "RelayFactor": 0, "SourceNode": self.name,
                 "Timeout": 5_000_000_000}
@@ -283,7 +242,30 @@ class Peer:
         data = self.query(port, "announce", payload, timeout, **changes)
         return fields(data) if data is not None else {}
 
-    # -- what it takes
+    # -- what it hears
+
+    def all(self, kind=None, serf=None, where=None, since=0):
+        """The messages heard of that kind, after the first `since` of all."""
+        with self._changed:
+            known = self.heard[since:]
+        return [h for h in known if (kind is None or h.kind == kind) and (serf is None or h.serf == serf)
+                and (where is None or where(h))]
+
+    def mark(self):
+        with self._changed:
+            return len(self.heard)
+
+    def wait_for(self, kind=None, serf=None, where=None, since=0, timeout=5):
+        """The first such message, or None."""
+        found = []
+
+        def look():
+            found[:] = [h for h in self.heard[since:] if (kind is None or h.kind == kind)
+                        and (serf is None or h.serf == serf) and (where is None or where(h))]
+            return bool(found)
+        with self._changed:
+            self._changed.wait_for(look, timeout)
+        return found[0] if found else None
 
     def _datagrams(self):
         while not self._closed:
@@ -292,46 +274,58 @@ class Peer:
             except OSError:
                 return
             try:
-                self._take(data, source)
-            except (IndexError, KeyError, ValueError, TypeError, struct.error, OSError):
-                continue  # Nothing here judges a peer by what this toy cannot read.
-
-    def _take(self, data, source):
-        kind = data[0]
-        if kind == HAS_CRC:
-            self._take(data[5:], source)
-        elif kind == COMPRESS:
-            self._take(lzw_decode(unpack(data, 1)[0]["Buf"]), source)
-        elif kind == COMPOUND:
-            at = 2 + 2 * data[1]
-            for size in struct.unpack_from(f">{data[1]}H", data, 2):
-                self._take(data[at:at + size], source)
-                at += size
-        elif kind == PING:
-            body = unpack(data, 1)[0]
-            if body.get("Node", b"").decode("utf-8", "surrogateescape") in ("", self.name):
-                self.pings += 1
-                self._udp.sendto(message(ACK, {"Payload": None, "SeqNo": body["SeqNo"]}), source)
-        elif kind == SUSPECT or kind == DEAD:
-            body = unpack(data, 1)[0]
-            if body["Node"].decode("utf-8", "surrogateescape") == self.name:
-                self.incarnation = max(self.incarnation, body["Incarnation"]) + 1
-                self._udp.sendto(message(ALIVE, self.alive()), source)
-        elif kind == USER and data[1] == SERF_RESPONSE:
-            body = unpack(data, 2)[0]
-            if not body.get("Flags", 0) & 1:
+                key = None
+                size = len(data)
+                if self.keys:
+                    data, key = decrypted(self.keys, data)
+                messages = [Heard(layers, part, source, key) for layers, part in opened(data)]
+                kinds = [m.kind for m in messages]
+                for one in messages:
+                    one.with_kinds = kinds
                 with self._changed:
-                    self.answers[body["ID"]] = body.get("Payload") or b""
+                    self.sizes.append(size)
+                    self.heard += messages
                     self._changed.notify_all()
-        elif kind == USER and data[1] == SERF_QUERY:
-            body = unpack(data, 2)[0]
+                for one in messages:
+                    self._take(one)
+            except (IndexError, KeyError, ValueError, TypeError, struct.error, OSError) as problem:
+                with self._changed:  # Nothing here judges a peer by what this toy cannot read, unless a test asks.
+                    self.unreadable.append((problem, data))
+
+    def _is_us(self, name):
+        text = name.decode("utf-8", "surrogateescape")
+        return text in ("", self.name) or text in self.also
+
+    def _take(self, heard):
+        if self.silent:
+            return
+        if heard.kind == PING:
+            if self._is_us(heard.body.get("Node", b"")):
+                self.pings += 1
+                self._say(message(ACK, {"Payload": None, "SeqNo": heard.body["SeqNo"]}), heard.source)
+        elif heard.kind in (SUSPECT, DEAD):
+            if heard.about(self.name) and self.refutes:
+                self.incarnation = max(self.incarnation, heard.body["Incarnation"]) + 1
+                self._say(message(ALIVE, self.alive()), heard.source)
+        elif heard.serf == SERF_RESPONSE:
+            with self._changed:
+                if heard.body.get("Flags", 0) & 1:
+                    self.acked.add(heard.body["ID"])
+                else:
+                    self.answers[heard.body["ID"]] = heard.body.get("Payload") or b""
+                self._changed.notify_all()
+        elif heard.serf == SERF_QUERY:
+            body = heard.body
             self.query_time = max(self.query_time, body["LTime"] + 1)
             if body["Name"] == b"solicit" and self.says is not None:
                 nonce = fields(body.get("Payload") or b"").get(10, 0)
                 answer = {"Flags": 0, "From": self.name, "ID": body["ID"], "LTime": body["LTime"],
                           "Payload": self.says + field(13, nonce)}
-                self._udp.sendto(bytes([USER, SERF_RESPONSE]) + pack(answer),
-                                 (socket.inet_ntoa(body["Addr"][-4:]), body["Port"]))
+                self._say(bytes([USER, SERF_RESPONSE]) + pack(answer),
+                          (socket.inet_ntoa(body["Addr"][-4:]), body["Port"]))
+
+    def _say(self, data, to):
+        self._udp.sendto(encrypted(self.keys[0], data) if self.keys else data, to)
 
     def _streams(self):
         while not self._closed:
@@ -341,13 +335,34 @@ class Peer:
                 return
             with stream:
                 try:
-                    stream.settimeout(2)
-                    first = stream.recv(65536)
-                    if first[:1] == bytes([COMPRESS]):
-                        first = lzw_decode(unpack(first, 1)[0]["Buf"])
-                    if first[:1] == bytes([PING]):
-                        stream.sendall(message(ACK, {"Payload": None, "SeqNo": unpack(first, 1)[0]["SeqNo"]}))
-                    elif first:
-                        stream.sendall(self.state(False))
+                    self._serve(stream)
                 except (OSError, IndexError, KeyError, ValueError, struct.error):
                     continue
+
+    def _serve(self, stream):
+        stream.settimeout(2)
+        got = b""
+        while True:
+            part = stream.recv(65536)
+            got += part
+            try:
+                data = undone(self.keys, got)
+                if data[:1] == bytes([PUSH_PULL]):
+                    State(data)  # Whole, or an IndexError.
+                elif data:
+                    unpack(data, 1)
+                break
+            except (IndexError, struct.error):
+                if not part:
+                    return
+        if self.silent or not data:
+            return
+        if data[:1] == bytes([PING]):
+            body = unpack(data, 1)[0]
+            if self._is_us(body["Node"]):
+                self._reply(stream, message(ACK, {"Payload": None, "SeqNo": body["SeqNo"]}))
+        elif data[:1] == bytes([PUSH_PULL]):
+            self._reply(stream, self.state(False))
+
+    def _reply(self, stream, data):
+        stream.sendall(encrypted_stream(self.keys[0], data) if self.keys else data)

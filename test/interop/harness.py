@@ -80,7 +80,7 @@ def hold_true(question, seconds, what, every=0.02):
         time.sleep(every)
 
 
-# --- ports, descriptors, processes
+# --- networks, ports, processes
 # -------------------------------------------------------------------------------------
 
 _given_ports = set()
@@ -115,6 +115,20 @@ def accepts_tcp(address):
         return True
     except OSError:
         return False
+
+
+_CLONE_NEWNET = 0x40000000
+
+
+def own_network(addresses=()):
+    """This test, and all that it starts from now on, in a network namespace of its own that dies with it: nothing but a
+    loopback with further addresses, and firewall rules that nobody else feels. False where root may make none. To be
+    called before any thread is started."""
+    if _libc.unshare(_CLONE_NEWNET) != 0:
+        return False
+    for words in [["link", "set", "lo", "up"], *[["addr", "add", a, "dev", "lo"] for a in addresses]]:
+        subprocess.run(["ip", *words], check=True)
+    return True
 
 
 def become_subreaper():
@@ -530,31 +544,48 @@ class RotationWatch:
 class SerfAgent:
     """A stock agent, steered by the `serf` command over its own RPC port."""
 
-    def __init__(self, scene, name, join=(), tags=None, profile="local", extra=()):
-        self.name = name
-        self.port, self.rpc = free_port(), free_port()
-        argv = ["serf", "agent", f"-node={name}", f"-bind=127.0.0.1:{self.port}", f"-rpc-addr=127.0.0.1:{self.rpc}",
-                f"-profile={profile}", "-log-level=debug", *extra]
-        argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
-        argv += [f"-join={address}" for address in join]
-        for address in join:  # The agent gives up at once when its seed is not there yet.
+    def __init__(self, scene, name, join=(), tags=None, profile="local", key=None, extra=(), files=None,
+                 address="127.0.0.1", port=None, inside=()):
+        """`inside`: words before each command, for another network; seeds there are not waited for."""
+        self.scene, self.name, self.join, self._files, self.host = scene, name, join, files or name, address
+        self.port, self.rpc, self.inside = port or free_port(), free_port(), inside
+        self.argv = [*inside, "serf", "agent", f"-node={name}", f"-bind={self.gossip}",
+                     f"-rpc-addr=127.0.0.1:{self.rpc}", f"-profile={profile}", "-log-level=debug", *extra]
+        self.argv += [f"-encrypt={key}"] if key else []
+        self.argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
+        self.argv += [f"-join={address}" for address in join]
+        self.program = None
+        self.start()
+
+    def start(self):
+        """Also again, after a kill or a leave."""
+        for address in () if self.inside else self.join:  # The agent gives up when its seed is not there yet.
             wait_until(lambda where=address: accepts_tcp(where), 10, f"somebody at {address}")
-        self.program = scene.run(name, argv)
+        self.program = self.scene.run(self._files, self.argv)
         self.log = self.program.log
-        wait_until(lambda: self._try_members() is not None or not self.program.running(), 15, f"agent {name}")
-        check(self.program.running(), f"the serf agent {name} did not start:\n" + self.log.tail())
+        wait_until(lambda: self._try_members() is not None or not self.program.running(), 15, f"agent {self.name}")
+        check(self.program.running(), f"the serf agent {self.name} did not start:\n" + self.log.tail())
+        return self
 
     @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
+    def gossip(self):
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    address = gossip
 
     @property
     def pid(self):
         return self.program.pid
 
+    def running(self):
+        return self.program.running()
+
+    def kill(self):
+        self.program.kill()
+
     def command(self, *words, timeout=20, raw=False):
-        done = subprocess.run(["serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]], capture_output=True,
-                              timeout=timeout, check=False)
+        argv = [*self.inside, "serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]]
+        done = subprocess.run(argv, capture_output=True, timeout=timeout, check=False)
         if done.returncode != 0:
             raise Failure(f"serf {' '.join(words)}: {done.stderr or done.stdout}")
         return done.stdout if raw else done.stdout.decode()
@@ -588,6 +619,10 @@ class SerfAgent:
         found = re.finditer(one, text, re.M | re.S)
         return {m.group(1).decode(): m.group(2) for m in found}
 
+    def stats(self):
+        """serf's own figures, all as text: member_time, health_score, encrypted..."""
+        return json.loads(self.command("info", "-format=json"))["serf"]
+
     def errors(self):
         """Of gossip; the agent's own command line hanging up (agent.ipc) says nothing about us."""
         return [line for line in self.log.text().splitlines()
@@ -601,19 +636,48 @@ class SerfAgent:
 class Shoal:
     """One `shoal -c FILE`. `start` after `kill` runs it again with the same file."""
 
-    def __init__(self, scene, name, settings, env=None):
-        self.scene, self.name, self.settings = scene, name, settings
+    def __init__(self, scene, name, settings, env=None, inside=()):
+        # Not the default places: several shoals of one role share a working directory and a /run here.
+        own = {"control": {"socket": scene.path(f"{name}.control")}}
+        if settings["role"] == "sidecar":
+            own["gossip"] = {"snapshot_dir": scene.path(f"{name}.snapshots")}
+        self.scene, self.name, self.settings, self.inside = scene, name, merged(own, settings), inside
         self.config = scene.path(f"{name}.toml")
         self.env, self.program = env, None
         with open(self.config, "w", encoding="utf-8") as f:
-            f.write(toml_text(settings))
+            f.write(toml_text(self.settings))
 
     def start(self):
         check(self.program is None or not self.program.running(), f"{self.name} runs already")
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         env.update(self.env or {})
-        self.program = self.scene.run(self.name, [SHOAL, "-c", self.config], env=env)
+        self.program = self.scene.run(self.name, [*self.inside, SHOAL, "-c", self.config], env=env)
         return self
+
+    def command(self, *words, timeout=20):
+        """One of shoal's own commands, asked of this one; what it prints, or a Failure with its words."""
+        argv = [*self.inside, SHOAL, *words, "--control-socket", self.settings["control"]["socket"]]
+        done = subprocess.run(argv, capture_output=True, timeout=timeout, check=False, text=True)
+        if done.returncode != 0:
+            raise Failure(f"shoal {' '.join(words)} ended with {done.returncode}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def members(self):
+        """name -> {"status", "tags", "addr"}, as SerfAgent's."""
+        table = json.loads(self.command("members", "-o", "json"))["members"]
+        for m in table:
+            m["addr"] = f"[{m['addr']}]:{m['port']}" if ":" in m["addr"] else f"{m['addr']}:{m['port']}"
+        return {m["name"]: m for m in table}
+
+    def status_of(self, node):
+        try:
+            return self.members().get(node, {}).get("status")
+        except Failure:
+            return None  # Its control socket is not there yet.
+
+    def wait_status(self, node, status, timeout):
+        return wait_until(lambda: self.status_of(node) == status, timeout, f"{self.name} sees {node} as {status}",
+                          every=0.1)
 
     @property
     def log(self):
@@ -704,7 +768,15 @@ class Scene:
         }, more)
         shoal = Shoal(self, name, settings)
         shoal.gossip = settings["gossip"]["bind"]
+        shoal.port = int(shoal.gossip.rsplit(":", 1)[1])
         return shoal.start() if start else shoal
+
+    def member(self, name, join=(), key=None, profile="lan", more=None, start=True):
+        """A shoal that is nothing but a member: a sidecar whose HAProxy has not come yet."""
+        gossip = {"join": [j if isinstance(j, str) else j.gossip for j in join], "profile": profile}
+        gossip.update({"key": key} if key else {})
+        return self.sidecar(name=name, socket_path=self.path("no-haproxy.sock"), more=merged({"gossip": gossip}, more),
+                            start=start)
 
     def task(self, join, name, worker=(), more=None, start=True, env=None):
         """A task with worker.py as its worker; `worker` are further words for it."""
@@ -722,6 +794,7 @@ class Scene:
         }, more)
         shoal = Shoal(self, name, settings, env)
         shoal.gossip, shoal.worker = settings["gossip"]["bind"], Worker(log)
+        shoal.port = int(shoal.gossip.rsplit(":", 1)[1])
         return shoal.start() if start else shoal
 
     def agent(self, name, **options):

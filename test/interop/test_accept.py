@@ -2,7 +2,8 @@
 import socket
 import time
 
-from gossip_peer import Peer, announce
+from gossip_peer import Peer
+from gossip_wire import announce
 from harness import Relay, Say, check, free_port, hold_true, test
 
 

@@ -4,8 +4,8 @@ import os
 import random
 import socket
 
-from gossip_peer import (ALIVE, COMPOUND, DEAD, PING, PUSH_PULL, SUSPECT, USER, VERSIONS, Peer, announce, compound,
-                         field,
+from gossip_peer import Peer
+from gossip_wire import (ALIVE, COMPOUND, DEAD, PING, PUSH_PULL, SUSPECT, USER, VERSIONS, announce, compound, field,
                          fields, message, pack, with_crc)
 from harness import ROOT, Relay, check, free_port, http_get, test, unexpected_lines, wait_until
 

@@ -3,7 +3,7 @@ import re
 import signal
 import time
 
-from gossip_peer import fields
+from gossip_wire import fields
 from harness import Say, check, test, wait_until
 
 

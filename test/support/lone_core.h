@@ -143,7 +143,7 @@ class LoneCore final : public swim::Upper {
   void on_user_message(Bytes payload, const swim::UserSource& source) override {
     tell(source.via_stream ? "user-by-stream" : "user", to_hex(payload));
   }
-  void on_name_conflict(const swim::Record& r, const Endpoint& other) override {
+  void on_name_conflict(const swim::Record& r, const Endpoint& other, bool) override {
     tell("conflict", r.name.view(), to_text(other).view());
   }
   void on_join_result(const swim::JoinResult& result) override {

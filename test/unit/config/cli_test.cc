@@ -106,7 +106,7 @@ TEST_CASE("an unknown flag, command or leftover argument is named with the neare
   CHECK(says({"-x"}, "no flag -x"));
   CHECK(says({"task", "-"}, "unexpected argument \"-\""));
   CHECK(says({}, "shoal sidecar, shoal task"));
-  CHECK(says({"members"}, "not in this version"));
+  CHECK(says({"servers"}, "not in this version"));
   CHECK(says({"version", "x"}, "unexpected argument"));
   CHECK(says({"task", "--role", "task"}, "shoal sidecar or shoal task"));
 }
@@ -192,4 +192,43 @@ TEST_CASE("no command line brings it down") {
       }
     }
   }
+}
+
+TEST_CASE("commands that ask a running shoal take their words, their flags and the way to it") {
+  CHECK(good({"members"}).kind == Kind::kMembers);
+  CHECK(good({"-o", "json", "members"}).json);
+  CHECK(good({"keys", "list", "-c", "f"}).file == "f");
+  CHECK(good({"keys", "install", "K="}).subject == "K=");
+  CHECK(good({"keys", "use", "-"}).subject == "-");
+  CHECK(good({"keys", "remove", "K="}).kind == Kind::kKeysRemove);
+  CHECK(good({"force-leave", "web-1", "--prune"}).prune);
+  CHECK_FALSE(good({"force-leave", "web-1"}).prune);
+  const Command event = good({"event", "deploy", "v1 x", "--coalesce", "--control-socket", "@a"});
+  CHECK(event.kind == Kind::kEvent);
+  CHECK(event.subject == "deploy");
+  CHECK(event.payload == "v1 x");
+  CHECK(event.coalesce);
+  REQUIRE(event.flags.size() == 1);
+  CHECK(event.flags[0].setting->key == "control.socket");
+  CHECK(good({"event", "deploy", "--", "-5"}).payload == "-5");
+  CHECK(good({"keygen"}).kind == Kind::kKeygen);
+  CHECK(asks_running(Kind::kMembers));
+  CHECK_FALSE(asks_running(Kind::kKeygen));
+  CHECK_FALSE(asks_running(Kind::kRun));
+  CHECK(good({"keys", "--help"}).help_topic == "keys");
+}
+
+TEST_CASE("mistakes in such a command are named, a key never") {
+  CHECK(says({"membres"}, "did you mean members?"));
+  CHECK(says({"keys"}, "needs one of list, install, use, remove"));
+  CHECK(says({"keys", "instal", "K="}, "did you mean install?"));
+  CHECK(says({"keys", "install"}, "an argument is missing; write shoal keys install KEY"));
+  CHECK(says({"event"}, "write shoal event NAME [PAYLOAD]"));
+  CHECK(says({"event", ""}, "an empty argument"));
+  CHECK(says({"members", "x"}, "one argument too many"));
+  CHECK(says({"event", "--coalesc", "a"}, "did you mean --coalesce?"));
+  CHECK(says({"members", "--prune"}, "there is no flag --prune"));
+  CHECK(says({"members", "--weight", "3"}, "--weight has no meaning for shoal members"));
+  CHECK(says({"keygen", "-c", "f"}, "-c has no meaning for shoal keygen"));
+  CHECK(bad({"keys", "install", "K=", "c2VjcmV0"}).message.find("c2VjcmV0") == std::string::npos);
 }

@@ -1,10 +1,13 @@
 #include "reactor/resolver.h"
 
 #include <doctest/doctest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <map>
 #include <string>
 
+#include "reactor/file.h"
 #include "reactor/udp_socket.h"
 #include "test_loop.h"
 
@@ -14,11 +17,13 @@ namespace {
 // A DNS server of a few names. It knows the formats of RFC 1035 and RFC 2782 only as far as these answers go.
 class DnsServer {
  public:
-  explicit DnsServer(Loop& loop) : udp_(loop, [this](const Endpoint& from, Bytes query) { answer(from, query); }) {
-    REQUIRE(udp_.bind({IpAddress::v4(127, 0, 0, 1), 0}).ok());
+  explicit DnsServer(Loop& loop, const Endpoint& local = {IpAddress::v4(127, 0, 0, 1), 0})
+      : udp_(loop, [this](const Endpoint& from, Bytes query) { answer(from, query); }) {
+    REQUIRE(udp_.bind(local).ok());
   }
   [[nodiscard]] const Endpoint& at() const { return udp_.local(); }
   int queries = 0;
+  bool silent = false;
 
  private:
   enum Type : std::uint16_t { kA = 1, kAaaa = 28, kSrv = 33 };
@@ -63,7 +68,7 @@ class DnsServer {
     const auto type = static_cast<Type>(r.u16());
     r.u16();
     const Bytes question = query.subspan(begin, r.position() - begin);
-    if (name == "silent.test") return;
+    if (silent || name == "silent.test") return;
 
     std::uint8_t records_memory[512];
     ByteWriter records(records_memory);
@@ -187,6 +192,58 @@ TEST_CASE("the deadline answers for a server that does not, and the question's p
   CHECK(r.resolver.in_use() == 1);  // Until c-ares gives up as well.
   REQUIRE(r.t.run_until([&] { return r.resolver.in_use() == 0; }));
   CHECK(r.answers.size() == 1);
+}
+
+/// A resolv.conf that names the one server.
+void write_resolv_conf(const std::string& path, const Endpoint& server) {
+  const std::string text = "nameserver " + std::string(to_text(server.addr).view()) + "\n";
+  REQUIRE(replace_file(path, text, 0600).ok());
+}
+
+TEST_CASE("a changed resolv.conf is noticed with the next question, and open questions go to the new server") {
+  TestLoop t;
+  DnsServer first(t.loop);
+  DnsServer second(t.loop, {IpAddress::v4(127, 0, 0, 2), first.at().port});
+  char directory[] = "/tmp/shoal-unit-XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  const std::string path = std::string(directory) + "/resolv.conf";
+  write_resolv_conf(path, first.at());
+  std::map<std::uint64_t, Resolved> answers;
+  Resolver resolver(
+      t.loop, [&](const Resolved& a) { answers.emplace(a.token, a); },
+      Resolver::Options{.resolv_conf = path, .port = first.at().port, .try_timeout = 10s, .questions_max = 4});
+  const auto answered = [&](std::uint64_t token) { return t.run_until([&] { return answers.count(token) == 1; }); };
+
+  REQUIRE(resolver.resolve_host(1, "host.test", 1, t.loop.now() + 2s));
+  REQUIRE(answered(1));
+  CHECK(answers.at(1).error.empty());
+  CHECK(first.queries > 0);
+  CHECK(resolver.renewals() == 0);
+
+  first.silent = true;
+  REQUIRE(resolver.resolve_host(2, "a.test", 2, t.loop.now() + 2s));
+  REQUIRE(resolver.resolve_srv(3, "_serf._udp.test", t.loop.now() + 2s));
+  t.run_for(20ms);
+  CHECK(answers.size() == 1);
+  write_resolv_conf(path, second.at());
+  REQUIRE(resolver.resolve_host(4, "b.test", 4, t.loop.now() + 2s));
+  REQUIRE(answered(2));
+  REQUIRE(answered(3));
+  REQUIRE(answered(4));
+  CHECK(resolver.renewals() == 1);
+  CHECK(answers.at(2).endpoints.begin()[0] == Endpoint{IpAddress::v4(10, 1, 2, 10), 2});
+  CHECK(answers.at(3).endpoints.size() == 2);
+  CHECK(answers.at(4).endpoints.begin()[0] == Endpoint{IpAddress::v4(10, 1, 2, 20), 4});
+  CHECK(second.queries > 0);
+  CHECK(resolver.in_use() == 0);
+
+  // Gone for a moment, as while somebody writes it anew: the servers that are known stay.
+  REQUIRE(::unlink(path.c_str()) == 0);
+  REQUIRE(resolver.resolve_host(5, "a.test", 5, t.loop.now() + 2s));
+  REQUIRE(answered(5));
+  CHECK(answers.at(5).error.empty());
+  CHECK(resolver.renewals() == 1);
+  ::rmdir(directory);
 }
 
 TEST_CASE("a resolver may go away while questions are open") {

@@ -95,6 +95,28 @@ TEST_CASE("the receive buffer is asked to be large, and the largest datagram arr
   REQUIRE(t.run_until([&] { return size == 65'507; }));
 }
 
+TEST_CASE("a v6-only socket leaves the port to a v4 socket, and neither hears the other's peers") {
+  TestLoop t;
+  int v6_heard = 0, v4_heard = 0;
+  UdpSocket v6(t.loop, [&](const Endpoint&, Bytes) { ++v6_heard; });
+  const Result<Endpoint> bound = v6.bind({*IpAddress::parse("::"), 0}, Families::kOwnOnly);
+  if (!bound.ok()) {
+    MESSAGE("no IPv6 here: " << bound.error().message);
+    return;
+  }
+  UdpSocket v4(t.loop, [&](const Endpoint&, Bytes) { ++v4_heard; });
+  REQUIRE(v4.bind({IpAddress::v4(0, 0, 0, 0), bound.value().port}).ok());
+  CHECK(v4.try_send({IpAddress::v4(127, 0, 0, 1), bound.value().port}, as_bytes("4")));
+  CHECK(v6.try_send({*IpAddress::parse("::1"), bound.value().port}, as_bytes("6")));
+  CHECK(!v6.try_send({IpAddress::v4(127, 0, 0, 1), bound.value().port}, as_bytes("4 from a v6-only socket")));
+  REQUIRE(t.run_until([&] { return v4_heard + v6_heard == 2; }));
+  CHECK(v4_heard == 1);
+  CHECK(v6_heard == 1);
+
+  UdpSocket both(t.loop, [](const Endpoint&, Bytes) {});
+  CHECK(!both.bind({*IpAddress::parse("::"), bound.value().port}).ok());
+}
+
 TEST_CASE("binding a taken port is an error that names the address and the fix") {
   TestLoop t;
   const auto ignore = [](const Endpoint&, Bytes) {};

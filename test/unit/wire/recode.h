@@ -32,10 +32,10 @@ inline std::optional<std::vector<std::uint8_t>> recode_serf(Bytes message) {
     case SerfType::kQuery: return recode_as<Query>(body);
     case SerfType::kQueryResponse: return recode_as<QueryResponse>(body);
     case SerfType::kRelay: return recode_as<Relay>(body);
-    case SerfType::kPushPull:
-    case SerfType::kConflictResponse:
-    case SerfType::kKeyRequest:
-    case SerfType::kKeyResponse: break;
+    case SerfType::kConflictResponse: return recode_as<ConflictResponse>(body);
+    case SerfType::kKeyRequest: return recode_as<KeyRequest>(body);
+    case SerfType::kKeyResponse: return recode_as<KeyResponse>(body);
+    case SerfType::kPushPull: break;
   }
   return std::nullopt;
 }

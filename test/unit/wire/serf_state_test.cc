@@ -68,6 +68,56 @@ TEST_CASE("what is written is read back") {
   CHECK(heard(none.written()) == "clocks 1 1 1\n");
 }
 
+TEST_CASE("stored events are written by their time, in the order given") {
+  Memory memory(4096);
+  for (const std::uint32_t lefts : {0U, 1U}) {
+    for (const std::uint32_t members : {0U, 1U}) {
+      ByteWriter out(memory);
+      SerfStateWriter writer(out, {.ltime = 7, .event_ltime = 9, .query_ltime = 1}, members, lefts, 2);
+      if (members > 0) writer.status("a", 3);
+      if (lefts > 0) writer.left("b");
+      writer.events_at(8, 2);
+      writer.event("deploy", as_bytes("v1"));
+      writer.event("deploy", {});
+      writer.events_at(5, 1);
+      writer.event("e", as_bytes("p"));
+      REQUIRE(out.ok());
+      CHECK(heard(out.written()) == std::string("clocks 7 9 1\n") + (lefts > 0 ? "left b 0\n" : "") +
+                                        (members > 0 ? "status a 3\n" : "") +
+                                        "event 8 deploy v1\nevent 8 deploy \nevent 5 e p\n");
+    }
+  }
+}
+
+TEST_CASE("G32 is written again, but for the nil slot that Go has and the order of the keys") {
+  Memory memory(4096);
+  ByteWriter out(memory);
+  SerfStateWriter writer(out, {.ltime = 7, .event_ltime = 3, .query_ltime = 4}, 1, 1, 1);
+  writer.status("n1", 1);
+  writer.left("n2");
+  writer.events_at(2, 2);
+  writer.event("e", as_bytes("p"));
+  writer.event("f", {});
+  REQUIRE(out.ok());
+  CHECK(heard(out.written()) == heard(from_hex(golden("G32"))));
+  CHECK(out.size() == golden("G32").size() / 2 - 1);
+}
+
+TEST_CASE("a state that does not fit says so") {
+  Memory memory(4096);
+  const auto written = [&](std::size_t room) {
+    ByteWriter out(MutableBytes(memory).first(room));
+    SerfStateWriter writer(out, {}, 1, 0, 1);
+    writer.status("a", 3);
+    writer.events_at(8, 1);
+    writer.event("deploy", as_bytes("v1"));
+    return out.ok() ? out.size() : 0;
+  };
+  const std::size_t whole = written(4096);
+  CHECK(written(whole) == whole);
+  for (std::size_t room = 0; room < whole; ++room) CHECK(written(room) == 0);
+}
+
 TEST_CASE("missing and nil parts are empty") {
   CHECK(heard(from_hex("0280")) == "clocks 0 0 0\n");
   CHECK(heard(from_hex("02c0")) == "clocks 0 0 0\n");

@@ -1,0 +1,221 @@
+// The control socket from end to end: the commands in a child process, the server here.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "app/control_client.h"
+#include "app/control_server.h"
+#include "app/control_text.h"
+#include "reactor/unix_stream.h"
+
+using namespace shoal;
+using namespace shoal::app;
+using config::Command;
+
+namespace {
+
+std::string socket_name() { return "@shoal-unit-control/" + std::to_string(::getpid()); }
+
+struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
+  Fixture() {
+    config::Control control;
+    control.kind = config::Control::Kind::kSocket;
+    control.socket = socket_name();
+    REQUIRE(server.open(control, "task", 7947).ok());
+    CHECK(server.socket() == socket_name());
+  }
+  void on_control(const ControlRequest& request) override {
+    ref = request.ref;
+    operation = request.operation;
+    name = request.name;
+    key.assign(request.key.begin(), request.key.end());
+    payload = as_text(request.payload);
+    prune = request.prune;
+    coalesce = request.coalesce;
+    if (on_request) on_request();
+  }
+  void on_bytes(Bytes bytes) override { answer += as_text(bytes); }
+  void on_closed(const Error&) override { loop.stop(); }
+
+  /// Sends a text and gives the status line and the body.
+  std::string ask(const std::string& text) {
+    answer.clear();
+    reactor::UnixStream stream(loop, *this);
+    REQUIRE(stream.connect(socket_name()).ok());
+    REQUIRE(stream.write(as_bytes(text)));
+    reactor::Timer limit(loop, [this] { loop.stop(); });
+    limit.at(loop.now() + 3s);
+    loop.run();
+    return answer.substr(0, answer.find('\r')) + " " +
+           answer.substr(std::min(answer.find("\r\n\r\n"), answer.size() - 4) + 4);
+  }
+  std::string post(const std::string& path, const std::string& body) {
+    return ask("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+               body);
+  }
+
+  reactor::Loop loop;
+  Log log{LogLevel::kError, LogFormat::kText, [](void*, std::string_view) {}, nullptr, [] { return std::int64_t{0}; }};
+  ControlServer server{loop, log, *this};
+  std::function<void()> on_request;
+  std::uint64_t ref = 0;
+  admin::Operation operation = admin::Operation::kStatus;
+  std::string name, payload, answer;
+  std::vector<std::uint8_t> key;
+  bool prune = false, coalesce = false;
+};
+
+Command command_of(Command::Kind kind, bool json = false) {
+  Command command;
+  command.kind = kind;
+  command.json = json;
+  return command;
+}
+
+}  // namespace
+
+TEST_CASE("each request reaches the handler with what it says, and is answered at once or later") {
+  Fixture f;
+  f.on_request = [&] { f.server.answer(f.ref, admin::Status{"n", "task", "1", "", 1, 1}); };
+  CHECK(f.ask("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").find("HTTP/1.1 200 OK {\"name\":\"n\"") == 0);
+  CHECK(f.operation == admin::Operation::kStatus);
+
+  f.on_request = [&] {  // Two turns later.
+    f.loop.post([&] { f.loop.post([&] { f.server.answer(f.ref, admin::KeysAnswer{{}, 3, 3, {}}); }); });
+  };
+  CHECK(f.post("/v1/keys/use", R"({"key":"AAECAwQFBgcICQoLDA0ODw=="})") ==
+        R"(HTTP/1.1 200 OK {"keys":[],"nodes":3,"answered":3,"errors":[]})");
+  CHECK(f.operation == admin::Operation::kKeysUse);
+  CHECK(f.key == std::vector<std::uint8_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+
+  f.on_request = [&] { f.server.done(f.ref); };
+  CHECK(f.post("/v1/event", R"({"name":"deploy","payload":"v1","coalesce":true})") == "HTTP/1.1 200 OK {}");
+  CHECK(f.name == "deploy");
+  CHECK(f.payload == "v1");
+  CHECK(f.coalesce);
+  f.on_request = [&] { f.server.fail(f.ref, 404, "no such member"); };
+  CHECK(f.post("/v1/force-leave", R"({"name":"web-1","prune":true})") ==
+        R"(HTTP/1.1 404 Not Found {"error":"no such member"})");
+  CHECK(f.name == "web-1");
+  CHECK(f.prune);
+}
+
+TEST_CASE("a bad request never reaches the handler") {
+  Fixture f;
+  f.on_request = [] { FAIL_CHECK("the handler was asked"); };
+  CHECK(f.post("/v1/keys/install", R"({"key":"c2VjcmV0"})")
+            .find("HTTP/1.1 400 Bad Request {\"error\":\"the key is not base64 of 16") == 0);
+  CHECK(f.post("/v1/keys/install", "{}").find("HTTP/1.1 400") == 0);
+  CHECK(f.post("/v1/event", "{").find("HTTP/1.1 400") == 0);
+  CHECK(f.post("/v1/status", "{}").find("HTTP/1.1 405") == 0);
+  CHECK(f.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").find("HTTP/1.1 404") == 0);
+  CHECK(f.ask("nonsense\r\n\r\n").find("HTTP/1.1 400") == 0);
+}
+
+TEST_CASE("an answer to nobody changes nothing") {
+  Fixture f;
+  std::uint64_t first = 0;
+  f.on_request = [&] {
+    first = f.ref;
+    f.server.done(f.ref);
+    f.server.done(f.ref);  // Twice.
+  };
+  CHECK(f.post("/v1/event", R"({"name":"a"})") == "HTTP/1.1 200 OK {}");
+  f.on_request = [&] {
+    f.server.fail(first, 400, "late");
+    f.server.done(f.ref);
+  };
+  CHECK(f.post("/v1/event", R"({"name":"a"})") == "HTTP/1.1 200 OK {}");
+  f.server.done(0);
+}
+
+TEST_CASE("a command finds the named socket, asks, and prints the answer") {
+  Fixture f;
+  int pipe_fds[2];
+  REQUIRE(::pipe(pipe_fds) == 0);
+  const std::string socket = socket_name();  // Of this process, not of the child.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    config::Loaded loaded;
+    loaded.config.control.kind = config::Control::Kind::kSocket;
+    loaded.config.control.socket = socket;
+    const ControlOutcome outcome = run_control_command(command_of(Command::Kind::kMembers), loaded, 0);
+    const ssize_t written = ::write(pipe_fds[1], outcome.out.data(), outcome.out.size());
+    ::_exit(written < 0 ? 99 : outcome.exit_code);
+  }
+  f.on_request = [&] {
+    f.server.answer(f.ref, {admin::Member{"web-1", "10.0.0.1", 7946, "alive", {{"role", "task"}}, {}, {}}});
+    f.loop.post([&] { f.loop.post([&] { f.loop.post([&] { f.loop.stop(); }); }); });
+  };
+  reactor::Timer limit(f.loop, [&] { f.loop.stop(); });
+  limit.at(f.loop.now() + 3s);
+  f.loop.run();
+  limit.at(f.loop.now() + 200ms);  // The rest of the answer, where the kernel did not take it at once.
+  f.loop.run();
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WEXITSTATUS(status) == 0);
+  char text[256] = {};
+  REQUIRE(::read(pipe_fds[0], text, sizeof text - 1) > 0);
+  CHECK(std::string(text) == "NAME   ADDRESS        STATUS  TAGS\nweb-1  10.0.0.1:7946  alive   role=task\n");
+  ::close(pipe_fds[0]);
+  ::close(pipe_fds[1]);
+}
+
+TEST_CASE("the exit code says whether it was done, refused, done in part, or must wait") {
+  const auto code = [](Command::Kind kind, int status, const std::string& body) {
+    return tell_answer(command_of(kind), status, body).exit_code;
+  };
+  CHECK(code(Command::Kind::kEvent, 200, "{}") == 0);
+  CHECK(code(Command::Kind::kForceLeave, 404, R"({"error":"no such member"})") == 1);
+  CHECK(code(Command::Kind::kEvent, 503, R"({"error":"not joined"})") == 75);
+  CHECK(code(Command::Kind::kKeysUse, 504, "{}") == 75);
+  CHECK(code(Command::Kind::kMembers, 200, "<html>") == 1);
+  CHECK(code(Command::Kind::kKeysUse, 200, admin::to_json(admin::KeysAnswer{{}, 2, 2, {}})) == 0);
+  CHECK(code(Command::Kind::kKeysUse, 200, admin::to_json(admin::KeysAnswer{{}, 2, 1, {}})) == 1);
+  const ControlOutcome part = tell_answer(command_of(Command::Kind::kKeysInstall), 200,
+                                          admin::to_json(admin::KeysAnswer{{}, 2, 2, {{"web\x1b", "no"}}}));
+  CHECK(part.exit_code == 1);
+  CHECK(part.out == "done by 1 of 2 members\n");
+  REQUIRE(part.errors.size() == 1);
+  CHECK(part.errors[0] == "web?: no");
+}
+
+TEST_CASE("keys are listed in columns, and as JSON as they came") {
+  const admin::KeysAnswer keys{{{"AAA=", 3, 2}, {"B=", 1, 0}}, 3, 3, {}};
+  CHECK(keys_text(keys, true) == "KEY   NODES  PRIMARY\nAAA=  3/3    2/3\nB=    1/3    0/3\n");
+  CHECK(tell_answer(command_of(Command::Kind::kKeysList, true), 200, admin::to_json(keys)).out ==
+        admin::to_json(keys) + "\n");
+}
+
+TEST_CASE("nothing of a member reaches a terminal but letters") {
+  CHECK(plain_text("a\x1b[2J\n\x7f\xc2\x9b\xffü") == "a?[2J????ü");
+  CHECK(columns({{"ü", "b"}, {"xyz", "c"}}) == "ü    b\nxyz  c\n");
+}
+
+TEST_CASE("default places are read as they are made, and only those that fit the settings are looked at") {
+  const std::vector<std::string> places = default_control_sockets("task", 7947);
+  CHECK(places == std::vector<std::string>{"/run/shoal/task-7947.sock", "@shoal/task-7947"});
+  for (const std::string& place : places) {
+    const auto parsed = parse_control_socket(place);
+    REQUIRE(parsed.has_value());
+    CHECK(parsed->role == "task");
+    CHECK(parsed->gossip_port == 7947);
+  }
+  for (const char* bad : {"@shoal/task-", "@shoal/task-x", "@shoal/other-1", "@shoal/task-70000", "@shoal/notify/1",
+                          "/run/shoal/task-1", "/tmp/task-1.sock", "/run/shoal/.sock", ""})
+    CHECK_FALSE(parse_control_socket(bad).has_value());
+  config::Loaded loaded;
+  const std::vector<std::string> all = {"@shoal/task-7947", "@shoal/sidecar-7946", "@shoal/task-7948", "@shoal/junk"};
+  CHECK(fitting_places(all, loaded).size() == 3);
+  loaded.config.role = config::Role::kTask;
+  CHECK(fitting_places(all, loaded).size() == 2);
+  loaded.config.gossip.bind.port = 7948;
+  CHECK(fitting_places(all, loaded).size() == 2);  // A default.
+  loaded.values.push_back(
+      {config::find_setting("gossip.bind"), {}, {"0.0.0.0:7948"}, {config::Origin::Kind::kFlag, "--bind", 0}});
+  REQUIRE(fitting_places(all, loaded).size() == 1);
+  CHECK(fitting_places(all, loaded)[0].socket == "@shoal/task-7948");
+}
