@@ -265,6 +265,7 @@ class Core final : private wire::MessageSink {
   void announce_self();
   void forget_own_news();
   void broadcast_alive(const Record& record, std::uint64_t key);
+  void send_alive(const Endpoint& to, const Record& record);
   void expire_suspicions();
   void unsuspect(Slot slot);
   [[nodiscard]] bool allowed(const IpAddress& address) const;
