@@ -83,24 +83,28 @@ def hold_true(question, seconds, what, every=0.02):
 # --- networks, ports, processes
 # -------------------------------------------------------------------------------------
 
-_given_ports = set()
+_claims = []  # Abstract sockets, one for each port that was given out, until this process ends.
 
 
 def free_port():
     """A port of 127.0.0.1 that is free for UDP and TCP, outside the range that the kernel gives to outgoing
-    connections."""
+    connections, and claimed: no test beside this one gets it."""
     for _ in range(500):
         port = random.randint(12000, 32000)
-        if port in _given_ports:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0shoal-test-port-{port}")
+        except OSError:
+            claim.close()
             continue
+        _claims.append(claim)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
                 tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
+                return port
             except OSError:
                 continue
-        _given_ports.add(port)
-        return port
     raise Failure("no free port found")
 
 

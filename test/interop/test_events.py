@@ -1,6 +1,7 @@
 """User events, force-leave, and what each program's own commands show of the other."""
 import json
 import os
+import re
 
 from gossip_peer import view_of
 from harness import Failure, Say, check, hold_true, test, wait_until
@@ -176,3 +177,99 @@ def test_a_lone_agent_survives_a_shoal_that_comes_with_its_name(scene):
     name = wait_until(lambda: next((n for n, m in agent.members().items() if n != "same" and m["addr"] == ours.gossip
                                     and m["status"] == "alive"), None), 30, "our node under another name")
     hold_true(lambda: agent.running() and agent.status_of(name) == "alive", 6, "the agent lives")
+
+
+@test(seconds=60)
+def test_two_shoals_with_one_name_both_live_and_one_keeps_it(scene):
+    watchers = [scene.agent("watcher-0", profile="lan")]
+    watchers.append(scene.agent("watcher-1", join=[watchers[0].gossip], profile="lan"))
+    name = {"node": {"name": "twin"}}
+    first = scene.member("first-twin", join=[watchers[0]], more=name)
+    for watcher in watchers:
+        watcher.wait_status("twin", "alive", 10)
+    second = scene.member("second-twin", join=[watchers[1]], more=name)
+
+    def both():
+        alive = {m["addr"]: n for n, m in watchers[0].members().items() if m["status"] == "alive"}
+        return alive if {first.gossip, second.gossip} <= set(alive) else None
+    alive = wait_until(both, 30, "both alive under two names")
+    check(alive[first.gossip] == "twin" and alive[second.gossip] != "twin", f"the names are {alive}")
+    for member in (first, second):
+        for other in (first, second):
+            member.wait_status(alive[other.gossip], "alive", 10)
+    hold_true(lambda: both() == alive, 4, "both stay")
+
+
+@test(seconds=60)
+def test_a_member_that_left_may_come_back_under_its_name_elsewhere(scene):
+    agent = scene.agent("agent", profile="lan")
+    watcher = scene.member("watcher", join=[agent])
+    old = scene.member("mover-old", join=[agent], more={"node": {"name": "mover"}})
+    for who in (agent, watcher):
+        who.wait_status("mover", "alive", 10)
+    check(old.stop(30) == 0, "not 0")
+    for who in (agent, watcher):
+        who.wait_status("mover", "left", 10)
+    new = scene.member("mover-new", join=[agent], more={"node": {"name": "mover"}})
+    for who in (agent, watcher):
+        who.wait_status("mover", "alive", 10)
+        check(who.members()["mover"]["addr"] == new.gossip, f"{who.name} sees it at {who.members()['mover']}")
+
+
+@test(seconds=90)
+def test_a_member_that_died_and_starts_elsewhere_is_alive_under_some_name(scene):
+    """Its old record is in the way: memberlist lets only names that left move. It may not stay outside for that."""
+    agent = scene.agent("agent", profile="local")
+    watcher = scene.member("watcher", join=[agent], profile="local")
+    old = scene.member("mover-old", join=[agent], profile="local", more={"node": {"name": "mover"}})
+    for who in (agent, watcher):
+        who.wait_status("mover", "alive", 10)
+    old.kill()
+    new = scene.member("mover-new", join=[agent], profile="local", more={"node": {"name": "mover"}})
+    for who in (agent, watcher):
+        wait_until(lambda w=who: any(m["addr"] == new.gossip and m["status"] == "alive" for m in w.members().values()),
+                   30, f"{who.name} sees the new one alive")
+        check(who.running(), f"{who.name} has died")
+    name = next(n for n, m in agent.members().items() if m["addr"] == new.gossip)
+    scene.say(f"it is called {name} now")
+
+
+@test(seconds=60)
+def test_agents_of_every_protocol_and_without_compression_are_members(scene):
+    seed = scene.member("seed")
+    agents = [scene.agent(f"agent-{n}", join=[seed.gossip], profile="lan", extra=[f"-protocol={n}", "-role=x"])
+              for n in (2, 3, 4, 5)]
+    agents.append(scene.agent("agent-raw", join=[seed.gossip], profile="lan", extra=["-disable-compression"]))
+    late = scene.member("late", join=[agents[0]])
+    names = {a.name for a in agents} | {"seed", "late"}
+    for who in (seed, late, *agents):
+        wait_until(lambda w=who: {n for n, m in w.members().items() if m["status"] == "alive"} == names, 15,
+                   f"{who.name} sees all seven", every=0.1)
+    for name in ("agent-2", "agent-3", "agent-4", "agent-5"):
+        check(seed.members()[name]["tags"] == {"role": "x"}, f"the tags of {name}: {seed.members()[name]['tags']}")
+    told = agents[3].command("query", "-timeout=3s", "_nobody_answers", raw=True).decode()
+    # Protocol 2 and 3 know no queries of their own, but an agent of today answers them whatever it says that it is.
+    check("from 'seed'" in told and "from 'late'" in told, f"acks: {told}")
+    for agent in agents:
+        check(not agent.errors(), f"errors in the log of {agent.name}: {agent.errors()}")
+
+
+@test(seconds=60)
+def test_an_agent_can_tell_how_far_our_members_are(scene):
+    """serf's network coordinates, which our acks carry."""
+    agent = scene.agent("agent", profile="local")
+    members = [scene.member(f"member-{i}", join=[agent], profile="local") for i in range(2)]
+    for member in members:
+        agent.wait_status(member.name, "alive", 10)
+
+    def estimate(*nodes):
+        try:
+            found = re.search(r"rtt: ([0-9.]+) ms", agent.command("rtt", *nodes))
+        except Failure:
+            return None  # No coordinate yet.
+        return found and float(found.group(1))
+    for nodes in (["member-0"], ["member-1"], ["member-0", "member-1"]):
+        far = wait_until(lambda n=nodes: estimate(*n), 20, f"serf rtt {' '.join(nodes)}", every=0.2)
+        check(0 < far < 500, f"{nodes} are {far} ms apart")
+    wait_until(lambda: agent.stats()["coordinate_resets"] == "0", 1, "no coordinate was refused")
+    check(not agent.log.find("[Rr]ejected|coordinate.*(error|invalid)"), "the agent refuses a coordinate")

@@ -1,5 +1,5 @@
-"""Ten stock agents and ten shoals in one cluster, on the loopback of a network of their own: what happens to any of them
-is seen alike by all. Whoever lives is asked for all that it knows, by a push/pull that tells it nothing."""
+"""Ten stock agents and ten shoals in one cluster, on the loopback of a network of their own: what happens to any of
+them is seen alike by all. Whoever lives is asked for all that it knows, by a push/pull that tells it nothing."""
 import base64
 import json
 import os
@@ -279,7 +279,7 @@ def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost
 
     def by_shoal(what, key):
         shoal.command("keys", what, key)
-    ring = [KEY, bytes(range(100, 132)), bytes(range(200, 224))]
+    ring = [KEY, bytes(range(100, 116)), bytes(range(200, 224))]
     for change, old, new in ((by_agent, ring[0], ring[1]), (by_shoal, ring[1], ring[2])):
         for what, key in (("install", new), ("use", new), ("remove", old)):
             change(what, base64.b64encode(key).decode())

@@ -206,12 +206,13 @@ def test_a_member_whose_udp_is_blocked_stays_one_to_agents_and_to_us(scene):
             failed = member.log.find(r'"event":"member failed"', mark)
             check(not failed, f"{member.name} saw a failure: {failed}")
         # Said once for each peer, with what an operator needs.
+        blocked = "TCP but not over UDP"
         for member, other in (members, members[::-1]):
-            said = member.log.wait_for('"level":"warn".*TCP but not over UDP', 5)
-            check(member.log.count(f'TCP but not over UDP.*"node":"{other.name}"') <= 1, f"{member.name} repeats itself")
-            check(re.search(r'"addr":"10\.77\.0\.\d:7946"', said) and "firewall" in said, f"{member.name} says {said}")
-        check('"node":"blocked","addr":"10.77.0.4:7946"' in members[0].log.wait_for("not over UDP", 1), "the wrong peer")
-        check(members[0].log.count("TCP but not over UDP") == 1, "more than one is said to be blocked")
+            said = member.log.wait_for(f'"level":"warn".*{blocked}', 5)
+            check(re.search(r'"addr":"10\.77\.0\.\d:7946"', said) and "firewall" in said, f"{member.name}: {said}")
+            check(member.log.count(f'{blocked}.*"node":"{other.name}"') <= 1, f"{member.name} repeats itself")
+        check('"node":"blocked","addr":"10.77.0.4:7946"' in members[0].log.find(blocked), "the wrong peer")
+        check(members[0].log.count(blocked) == 1, "more than one is said to be blocked")
         # A health score of 1 comes and goes: with the profile's timings a helper's nack lands right at its deadline.
         check(max(scores) <= 2, f"the agents' health scores were {scores}")
         hosts.heal(4)

@@ -38,14 +38,14 @@ def alive_in(path):
 
 @test(seconds=60)
 def test_a_stock_agent_finds_the_cluster_by_our_snapshot(scene):
-    first = scene.agent("first", profile="lan")
+    first = scene.agent("the first", profile="lan", files="first")  # With a space in it.
     writer = scene.member("writer", join=[first])
     second = scene.agent("second", join=[first.gossip], profile="lan")
     writer.log.wait_for(Say.of(Say.MEMBER_JOINED, "second"), 10)
     first.command("event", "deploy", "v1")
     second.command("leave", timeout=30)
     wait_until(lambda: any(line.startswith("event-clock: ") for line in lines_of(snapshot_of(writer)))
-               and alive_in(snapshot_of(writer)) >= {"first"} and "second" not in alive_in(snapshot_of(writer)), 10,
+               and alive_in(snapshot_of(writer)) >= {"the first"} and "second" not in alive_in(snapshot_of(writer)), 10,
                "the event and the leave in the snapshot")
     writer.kill()
     bad = [line for line in lines_of(snapshot_of(writer)) if not LINE.fullmatch(line)]
