@@ -72,25 +72,64 @@ Rested::Rested(std::uint64_t seed, std::size_t nodes, const swim::Timing& timing
   cluster.keep_news = true;
 }
 
+namespace {
+
+/// In a large cluster, which takes long to start, several trials follow each other: ten of 128 are few.
+int trials_in_one(std::size_t nodes) { return nodes < 100 ? 1 : 10; }
+
+void detect(Cluster& cluster, Rng& rng, Detection& out) {
+  cluster.run_for(rng.below(Duration(2s)));
+  std::size_t victim = 0;
+  while (victim == 0 || !cluster.started(victim)) victim = rng.below(std::uint64_t{cluster.size()});
+  cluster.crash(victim);
+  const Instant crash = cluster.now();
+  if (!cluster.run_until_every(5ms, 60s, [&] { return anybody(cluster, victim, swim::State::kSuspect); })) return;
+  const double suspected = seconds(cluster.now() - crash);
+  out.first_suspicion.add(suspected);
+  // A healthy node's probe takes its whole interval to fail.
+  out.first_probe.add(suspected - seconds(cluster.options().timing.probe_interval));
+  if (!cluster.run_until_every(20ms, 90s, [&] { return anybody(cluster, victim, swim::State::kDead); })) return;
+  out.first_failed.add(seconds(cluster.now() - crash));
+  if (!cluster.run_until_every(50ms, 90s, [&] { return cluster.all_see(victim, Status::kFailed); })) return;
+  out.all_failed.add(seconds(cluster.now() - crash));
+}
+
+void disseminate(Cluster& cluster, std::size_t teller, Dissemination& out, std::uint64_t& missed) {
+  const std::size_t others = cluster.size() - 1;
+  cluster.events.clear();
+  const Instant told = cluster.now();
+  cluster.set_tags(teller, {{"state", "changed"}});
+  std::vector<bool> heard(cluster.size());
+  std::size_t count = 0, looked_at = 0;
+  double half = 0, most = 0, all = 0;
+  cluster.run_until_every(10ms, 10s, [&] {
+    for (; looked_at < cluster.events.size(); ++looked_at) {
+      const auto& event = cluster.events[looked_at];
+      if (event.kind != MemberEventKind::kUpdate || event.node == teller || heard[event.node]) continue;
+      heard[event.node] = true;
+      ++count;
+      const double at = seconds(event.at - told);
+      if (count == (others + 1) / 2) half = at;
+      if (count == (99 * others + 99) / 100) most = at;
+      if (count == others) all = at;
+    }
+    return count == others;
+  });
+  if (half > 0) out.half.add(half);
+  if (most > 0) out.most.add(most);
+  if (all > 0) out.all.add(all);
+  if (all == 0) ++out.incomplete;
+  missed += others - count;
+}
+
+}  // namespace
+
 Detection detection(std::size_t nodes, int trials, std::uint64_t seed) {
   Detection out;
-  for (int trial = 0; trial < trials; ++trial) {
-    Rested rested(seed + static_cast<std::uint64_t>(trial), nodes, swim::lan_timing());
-    Cluster& cluster = rested.cluster;
-    Rng rng(seed + static_cast<std::uint64_t>(trial));
-    cluster.run_for(rng.below(Duration(2s)));
-    const std::size_t victim = 1 + rng.below(std::uint64_t{nodes - 1});
-    cluster.crash(victim);
-    const Instant crash = cluster.now();
-    if (!cluster.run_until_every(5ms, 60s, [&] { return anybody(cluster, victim, swim::State::kSuspect); })) continue;
-    const double suspected = seconds(cluster.now() - crash);
-    out.first_suspicion.add(suspected);
-    // A healthy node's probe takes its whole interval to fail.
-    out.first_probe.add(suspected - seconds(cluster.options().timing.probe_interval));
-    if (!cluster.run_until_every(20ms, 90s, [&] { return anybody(cluster, victim, swim::State::kDead); })) continue;
-    out.first_failed.add(seconds(cluster.now() - crash));
-    if (!cluster.run_until_every(50ms, 90s, [&] { return cluster.all_see(victim, Status::kFailed); })) continue;
-    out.all_failed.add(seconds(cluster.now() - crash));
+  while (trials > 0) {
+    Rested rested(seed, nodes, swim::lan_timing());
+    Rng rng(seed++);
+    for (int i = trials_in_one(nodes); i > 0 && trials > 0; --i, --trials) detect(rested.cluster, rng, out);
   }
   return out;
 }
@@ -98,37 +137,14 @@ Detection detection(std::size_t nodes, int trials, std::uint64_t seed) {
 Dissemination dissemination(std::size_t nodes, int trials, std::uint64_t seed) {
   Dissemination out;
   std::uint64_t missed = 0;
-  swim::Timing timing = swim::lan_timing();
-  for (int trial = 0; trial < trials; ++trial) {
-    Rested rested(seed + static_cast<std::uint64_t>(trial), nodes, timing);
-    Cluster& cluster = rested.cluster;
-    const std::size_t teller = nodes / 2;
-    cluster.events.clear();
-    const Instant told = cluster.now();
-    cluster.set_tags(teller, {{"state", "changed"}});
-    std::vector<bool> heard(nodes);
-    std::size_t count = 0, looked_at = 0;
-    double half = 0, most = 0, all = 0;
-    cluster.run_until_every(10ms, 10s, [&] {
-      for (; looked_at < cluster.events.size(); ++looked_at) {
-        const auto& event = cluster.events[looked_at];
-        if (event.kind != MemberEventKind::kUpdate || event.node == teller || heard[event.node]) continue;
-        heard[event.node] = true;
-        ++count;
-        const double at = seconds(event.at - told);
-        if (count == (nodes - 1 + 1) / 2) half = at;
-        if (count == (99 * (nodes - 1) + 99) / 100) most = at;
-        if (count == nodes - 1) all = at;
-      }
-      return count == nodes - 1;
-    });
-    if (half > 0) out.half.add(half);
-    if (most > 0) out.most.add(most);
-    if (all > 0) out.all.add(all);
-    if (all == 0) ++out.incomplete;
-    missed += nodes - 1 - count;
+  const int all = trials;
+  while (trials > 0) {
+    Rested rested(seed++, nodes, swim::lan_timing());
+    for (int i = trials_in_one(nodes); i > 0 && trials > 0; --i, --trials) {
+      disseminate(rested.cluster, static_cast<std::size_t>(i), out, missed);
+    }
   }
-  out.missed_ppm = 1e6 * static_cast<double>(missed) / static_cast<double>(trials) / static_cast<double>(nodes - 1);
+  out.missed_ppm = 1e6 * static_cast<double>(missed) / all / static_cast<double>(nodes - 1);
   return out;
 }
 
