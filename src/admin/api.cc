@@ -27,6 +27,7 @@ void write_member(JsonWriter& w, const Member& member) {
   w.begin_object();
   for (const auto& [name, value] : member.tags) w.text(name, value);
   w.end_object();
+  if (member.rtt_us) w.number("rtt_us", *member.rtt_us);
   w.key("versions");
   w.begin_object();
   write_versions(w, "protocol", member.protocol);
@@ -59,6 +60,10 @@ void read_member(JsonReader& r, Member& out) {
       r.number(out.port);
     } else if (key == "status") {
       r.text(out.status);
+    } else if (key == "rtt_us") {
+      std::uint32_t rtt_us = 0;
+      r.number(rtt_us);
+      out.rtt_us = rtt_us;
     } else if (key == "tags") {
       r.object([&](std::string_view name) { r.text(out.tags.emplace_back(std::string(name), std::string()).second); });
     } else if (key == "versions") {

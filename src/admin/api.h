@@ -43,7 +43,7 @@ struct VersionRange {
   std::uint32_t min = 0, max = 0, current = 0;
 };
 
-/// {"name": "web-1", "addr": "10.0.0.1", "port": 7946, "status": "alive", "tags": {"role": "task"},
+/// {"name": "web-1", "addr": "10.0.0.1", "port": 7946, "status": "alive", "tags": {"role": "task"}, "rtt_us": 310,
 ///  "versions": {"protocol": VersionRange, "delegate": VersionRange}}
 struct Member {
   std::string name;
@@ -51,8 +51,9 @@ struct Member {
   std::uint16_t port = 0;
   std::string status;  // serf's words: alive, leaving, left, failed.
   std::vector<std::pair<std::string, std::string>> tags;
-  VersionRange protocol;  // memberlist's.
-  VersionRange delegate;  // serf's.
+  std::optional<std::uint32_t> rtt_us;  // Estimated round trip from the node that was asked, microseconds.
+  VersionRange protocol;                // memberlist's.
+  VersionRange delegate;                // serf's.
 };
 
 /// {"key": "base64", "nodes": 3, "primary_nodes": 3}

@@ -16,6 +16,7 @@
 
 #include "app/control_client.h"
 #include "app/gossip_driver.h"
+#include "app/gossip_keys.h"
 #include "app/sidecar_app.h"
 #include "app/task_app.h"
 #include "base/base64.h"
@@ -137,11 +138,14 @@ config::Loaded load_settings(const Command& command, std::span<const std::string
   sources.random_hex = random_hex();
   config::Loaded loaded = config::load(sources);
   if (loaded.errors.empty()) {
-    // Only here are both the wire's form and the operator's place of the value known.
+    // Only here are both the wire's form and the operator's place of the value known, and files at hand.
     for (const config::Given& given : loaded.values) {
-      if (given.setting->key != "node.tags") continue;
-      const auto fit = check_tags(tags_of(loaded.config, "sidecar", "starting"));
-      if (!fit.ok()) loaded.errors.push_back(config::problem_with(given, fit.error().message));
+      Result<void> good;
+      if (given.setting->key == "node.tags") good = check_tags(tags_of(loaded.config, "sidecar", "starting"));
+      if (given.setting->key == "gossip.keyring_file") {
+        if (const auto keys = load_gossip_keys(loaded.config.gossip); !keys.ok()) good = keys.error();
+      }
+      if (!good.ok()) loaded.errors.push_back(config::problem_with(given, good.error().message));
     }
   }
   return loaded;

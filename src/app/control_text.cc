@@ -1,6 +1,7 @@
 #include "app/control_text.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/utf8.h"
 
@@ -18,6 +19,13 @@ std::string of_all(std::uint32_t count, std::uint32_t all) { return std::to_stri
 std::string address_of(const admin::Member& member) {
   const bool v6 = member.addr.find(':') != std::string::npos;
   return (v6 ? "[" + plain_text(member.addr) + "]" : plain_text(member.addr)) + ":" + std::to_string(member.port);
+}
+
+std::string round_trip_of(const admin::Member& member) {
+  if (!member.rtt_us) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1fms", static_cast<double>(*member.rtt_us) / 1000);
+  return text;
 }
 
 }  // namespace
@@ -59,13 +67,14 @@ std::string columns(const std::vector<std::vector<std::string>>& rows) {
 }
 
 std::string members_text(const std::vector<admin::Member>& members) {
-  std::vector<std::vector<std::string>> rows = {{"NAME", "ADDRESS", "STATUS", "TAGS"}};
+  std::vector<std::vector<std::string>> rows = {{"NAME", "ADDRESS", "STATUS", "RTT", "TAGS"}};
   for (const admin::Member& member : members) {
     std::string tags;
     for (const auto& [name, value] : member.tags) {
       tags += (tags.empty() ? "" : ",") + plain_text(name) + "=" + plain_text(value);
     }
-    rows.push_back({plain_text(member.name), address_of(member), plain_text(member.status), tags});
+    rows.push_back(
+        {plain_text(member.name), address_of(member), plain_text(member.status), round_trip_of(member), tags});
   }
   return columns(rows);
 }

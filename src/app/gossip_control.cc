@@ -1,5 +1,6 @@
 #include "app/gossip_control.h"
 
+#include <algorithm>
 #include <string>
 
 #include "config/settings.h"
@@ -7,8 +8,12 @@
 namespace shoal::app {
 namespace {
 
-admin::Member told(const serf::Member& member) {
+admin::Member told(const serf::Node& node, const serf::Member& member) {
   admin::Member out;
+  if (const auto round_trip = node.round_trip(member.name.view())) {
+    const std::int64_t us = std::chrono::duration_cast<std::chrono::microseconds>(*round_trip).count();
+    out.rtt_us = static_cast<std::uint32_t>(std::min<std::int64_t>(us, UINT32_MAX));
+  }
   out.name = std::string(member.name.view());
   out.addr = std::string(to_text(member.endpoint.addr).view());
   out.port = member.endpoint.port;
@@ -92,7 +97,7 @@ admin::Status GossipControl::status() const {
 std::vector<admin::Member> GossipControl::members() const {
   std::vector<admin::Member> out;
   const serf::Members& members = gossip_.node().members();
-  for (const Slot slot : members.slots()) out.push_back(told(members[slot]));
+  for (const Slot slot : members.slots()) out.push_back(told(gossip_.node(), members[slot]));
   return out;
 }
 

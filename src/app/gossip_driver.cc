@@ -125,7 +125,7 @@ GossipDriver::~GossipDriver() = default;
 
 Result<void> GossipDriver::load_keys() {
   auto keys = load_gossip_keys(config_.gossip);
-  if (!keys.ok()) return keys.error();
+  if (!keys.ok()) return Error{keys.error().code, "gossip.keyring_file: " + keys.error().message};
   keys_ = keys.value();
   return {};
 }

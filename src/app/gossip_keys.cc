@@ -19,12 +19,13 @@ Result<serf::KeyList> load_gossip_keys(const config::Gossip& gossip) {
   auto text = reactor::read_file(gossip.keyring_file, serf::kKeyringFileBytesMax);
   if (!text.ok()) {
     const bool missing = text.error().code == ENOENT;
-    return Error{text.error().code, "gossip.keyring_file: " + text.error().message +
-                                        (missing ? "; make one: [\"KEY\"], with a key from `shoal keygen`" : "")};
+    const std::string& why = text.error().message;
+    return Error{text.error().code,
+                 missing ? "there is no such file; make it: [\"KEY\"], with a key from `shoal keygen`" : why};
   }
   auto parsed = serf::parse_keyring_file(gossip.keyring_file, text.value());
   wire::wipe({reinterpret_cast<std::uint8_t*>(text.value().data()), text.value().size()});
-  if (!parsed.ok()) return Error{parsed.error().code, "gossip.keyring_file: " + parsed.error().message};
+  if (!parsed.ok()) return parsed.error();
   return parsed;
 }
 

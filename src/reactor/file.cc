@@ -1,6 +1,7 @@
 #include "reactor/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -147,11 +148,19 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
 Result<void> AppendFile::open(const std::string& path, mode_t mode, Start start) {
   SHOAL_ASSERT(!is_open());
   const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  OwnedFd fd(::open(path.c_str(), flags | (start == Start::kEmpty ? O_TRUNC : 0), mode));
+  OwnedFd fd(::open(path.c_str(), flags, mode));
   if (!fd.open()) return file_error(errno, "open", path);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return file_error(errno, "open", path);
   if (!S_ISREG(info.st_mode)) return Error{EINVAL, "cannot append to " + path + ": it is no regular file"};
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Error{EWOULDBLOCK, "cannot append to " + path + ": another program writes to it"};
+    return file_error(errno, "lock", path);
+  }
+  if (start == Start::kEmpty && info.st_size > 0) {
+    if (::ftruncate(fd.get(), 0) != 0) return file_error(errno, "empty", path);
+    info.st_size = 0;
+  }
   fd_ = std::move(fd);
   path_ = path;
   size_bytes_ = static_cast<std::uint64_t>(info.st_size);

@@ -32,7 +32,7 @@ namespace shoal::reactor {
 /// mkdir, no parents. A directory that is there is fine and keeps its mode.
 [[nodiscard]] Result<void> make_directory(const std::string& path, mode_t mode);
 
-/// A file that only grows. Opened for one owner; nothing is locked.
+/// A file that only grows, and has one owner: it is locked (flock) while it is open, and a second one is refused.
 class AppendFile {
  public:
   enum class Start : std::uint8_t { kAtEnd, kEmpty };  // kEmpty: what was in the file is gone.

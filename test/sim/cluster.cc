@@ -200,10 +200,8 @@ void Cluster::thaw(std::size_t node) {
   running.frozen = false;
   trouble(node);
   if (options_.timers_before_data && local(node) >= running.core->next_deadline()) on_deadline(node);
-  auto backlog = std::move(running.backlog);
-  running.backlog.clear();
-  running.backlog_bytes = 0;
-  for (const auto& [from, bytes] : backlog) take_datagram(node, from, bytes);
+  running.busy_until = now_;
+  read_backlog(node);
   const auto held = std::move(running.held);
   running.held.clear();
   for (const auto& [stream, side] : held) read(stream, side);
@@ -212,7 +210,9 @@ void Cluster::thaw(std::size_t node) {
 
 void Cluster::slow(std::size_t node, Duration each) {
   nodes_[node]->each = each;
+  nodes_[node]->busy_until = now_;
   trouble(node);
+  if (each == Duration{} && !nodes_[node]->frozen) read_backlog(node);
 }
 
 void Cluster::leave(std::size_t node) {
@@ -415,7 +415,7 @@ void Cluster::deliver(Event& event) {
     case Kind::kSegment: return on_segment(event.stream, event.side);
     case Kind::kResend: return move(event.stream, event.side, Duration{});
     case Kind::kDatagram:
-    case Kind::kLateDatagram:
+    case Kind::kServe:
     case Kind::kEnded:
     case Kind::kStranger: break;
   }
@@ -427,25 +427,40 @@ void Cluster::deliver(Event& event) {
     return call(event.to, [&](serf::Node& core, serf::Outbox& out) { core.push_pull(now, address(event.from), out); });
   }
   if (event.kind == Kind::kEnded) return read(event.stream, event.side);
+  if (event.kind == Kind::kServe) return serve(event.to);
+  if (!to.frozen && to.each == Duration{}) return take_datagram(event.to, event.from, event.bytes);
   const std::size_t cost = event.bytes.size() + kDatagramCost;
-  if (to.frozen) {
-    if (event.kind == Kind::kLateDatagram) to.backlog_bytes -= cost;
-    if (to.backlog_bytes + cost > kBacklogBytesMax) return;
-    to.backlog_bytes += cost;
-    to.backlog.emplace_back(event.from, std::move(event.bytes));
+  if (to.backlog_bytes + cost > kBacklogBytesMax) return;
+  to.backlog_bytes += cost;
+  to.backlog.emplace_back(event.from, std::move(event.bytes));
+  if (!to.frozen) serve_later(event.to);
+}
+
+void Cluster::serve_later(std::size_t node) {
+  Running& running = *nodes_[node];
+  running.busy_until = std::max(running.busy_until, now_) + running.each;
+  Event event;
+  event.kind = Kind::kServe;
+  event.to = node;
+  event.life = running.life;
+  post(running.busy_until, std::move(event));
+}
+
+void Cluster::serve(std::size_t node) {
+  Running& running = *nodes_[node];
+  if (running.frozen || running.backlog.empty()) return;
+  const auto [from, bytes] = std::move(running.backlog.front());
+  running.backlog.pop_front();
+  running.backlog_bytes -= bytes.size() + kDatagramCost;
+  take_datagram(node, from, bytes);
+}
+
+void Cluster::read_backlog(std::size_t node) {
+  if (nodes_[node]->each > Duration{}) {
+    for (std::size_t i = nodes_[node]->backlog.size(); i > 0; --i) serve_later(node);
     return;
   }
-  if (event.kind == Kind::kLateDatagram) {
-    to.backlog_bytes -= cost;
-  } else if (to.each > Duration{}) {
-    if (to.backlog_bytes + cost > kBacklogBytesMax) return;
-    to.backlog_bytes += cost;
-    to.busy_until = std::max(to.busy_until, now_) + to.each;
-    event.kind = Kind::kLateDatagram;
-    const Instant at = to.busy_until;
-    return post(at, std::move(event));
-  }
-  take_datagram(event.to, event.from, event.bytes);
+  while (!nodes_[node]->backlog.empty()) serve(node);
 }
 
 // ---- What a core wants and says

@@ -246,7 +246,7 @@ class Cluster {
     Instant scheduled = kNever;
     std::uint64_t datagrams_out = 0, datagrams_in = 0;
   };
-  enum class Kind : std::uint8_t { kDatagram, kLateDatagram, kSyn, kSegment, kResend, kEnded, kStranger };
+  enum class Kind : std::uint8_t { kDatagram, kServe, kSyn, kSegment, kResend, kEnded, kStranger };
   struct Event {
     Kind kind = Kind::kDatagram;
     std::uint8_t side = 0;
@@ -288,6 +288,9 @@ class Cluster {
   void make_core(std::size_t node, Rng& rng);
   void deliver(Event& event);
   void take_datagram(std::size_t node, std::uint32_t from, Bytes bytes);
+  void serve_later(std::size_t node);
+  void serve(std::size_t node);
+  void read_backlog(std::size_t node);
   void on_deadline(std::size_t node);
   void drain(std::size_t node);
   void drain_news(std::size_t node);

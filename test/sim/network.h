@@ -31,7 +31,7 @@ class Network {
   static constexpr Duration kResendFirst = 200ms;
   static constexpr Duration kResendMax = 6s;
 
-  Network(std::size_t nodes, Rng rng) : nodes_(nodes), rng_(rng), loss_ppm_(nodes), datagrams_cut_(nodes) {}
+  Network(std::size_t nodes, Rng rng) : rng_(rng), loss_ppm_(nodes), datagrams_cut_(nodes) {}
 
   NetworkOptions options;
 
@@ -68,7 +68,6 @@ class Network {
   [[nodiscard]] bool lost(std::size_t from, std::size_t to);
   [[nodiscard]] Duration delay();
 
-  std::size_t nodes_;
   Rng rng_;
   std::set<std::pair<std::size_t, std::size_t>> cuts_;
   std::map<std::pair<std::size_t, std::size_t>, std::uint32_t> link_loss_ppm_;

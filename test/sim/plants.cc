@@ -53,9 +53,11 @@ Datagram encoded(const Message& message) {
 }
 
 void no_refutation(Stage& stage) {
-  // Everybody believes the worst of the victim, which never contradicts.
-  stage.cluster.tamper = [&stage](std::size_t from, Datagram& datagram) {
-    if (!ripe(stage)) return 1U;
+  // Everybody is told the worst of the victim, and none of its contradictions. So late that nobody can say it has just
+  // come.
+  const Instant from_then = Instant{} + stage.checkers.bounds().settle + kFrom;
+  stage.cluster.tamper = [&stage, from_then, incarnation = 0U](std::size_t from, Datagram& datagram) mutable {
+    if (stage.cluster.now() < from_then || !stage.cluster.started(kVictim)) return 1U;
     std::vector<Datagram> parts = taken_apart(datagram);
     const std::string name = Cluster::name(kVictim);
     std::erase_if(parts, [&name](const Datagram& part) {
@@ -63,12 +65,11 @@ void no_refutation(Stage& stage) {
       return part[0] == static_cast<std::uint8_t>(MessageType::kAlive) && wire::decode(Bytes(part).subspan(1), m) &&
              m.node == name;
     });
-    if (from == kBroken && stage.cluster.started(kVictim)) {
-      const std::uint32_t incarnation = stage.cluster.node(kVictim).swim().self().incarnation;
-      parts.push_back(encoded(wire::Suspect{incarnation, name, Cluster::name(kBroken)}));
-    }
+    if (incarnation == 0) incarnation = stage.cluster.node(kVictim).swim().self().incarnation;
+    if (from == kBroken) parts.push_back(encoded(wire::Suspect{incarnation, name, Cluster::name(kBroken)}));
+    if (parts.empty()) return 0U;
     datagram = put_together(parts);
-    return datagram.empty() ? 0U : 1U;
+    return 1U;
   };
 }
 
@@ -134,11 +135,11 @@ void forged_leave(Stage& stage) {
 
 // clang-format off
 constexpr Plant kPlants[] = {
-    {"no-refutation", "a node is suspected and its answers are swallowed", "who is well", no_refutation},
+    {"no-refutation", "a node is suspected and its answers are swallowed", "who is well|events in a cluster at rest", no_refutation},
     {"lost-memory", "a node forgets its counters without a restart", "went back", lost_memory},
     {"short-versions", "an alive with five version numbers, which crashes Go peers", "versions are not six", short_versions},
     {"too-long", "datagrams over the limit", "over the limit", too_long},
-    {"empty-part", "a compound with an empty part, which crashes memberlist 0.2.2", "bad_compound|empty", empty_part},
+    {"empty-part", "a compound with an empty part, which crashes memberlist 0.2.2", "empty_part", empty_part},
     {"storm", "each datagram a hundred times", "datagrams in a second", storm},
     {"forged-leave", "a leave in the name of another", "who did not leave", forged_leave},
 };
@@ -147,6 +148,16 @@ constexpr Plant kPlants[] = {
 }  // namespace
 
 std::span<const Plant> plants() { return kPlants; }
+
+bool found(const Plant& plant, std::string_view failure) {
+  std::string_view words = plant.found_as;
+  while (!words.empty()) {
+    const std::size_t bar = std::min(words.find('|'), words.size());
+    if (failure.find(words.substr(0, bar)) != std::string_view::npos) return true;
+    words.remove_prefix(std::min(bar + 1, words.size()));
+  }
+  return false;
+}
 
 const Plant* find_plant(std::string_view name) {
   for (const Plant& plant : kPlants) {

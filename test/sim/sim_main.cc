@@ -3,8 +3,10 @@
 //   sim list                                 the scenarios, and what each shows
 //   sim scenario NAME [--seed N]             one of them; NAME may be "all"
 //   sim swarm --seeds A..B [--plant NAME]    runs whose every option is drawn from the seed; with a planted fault
+//   sim digests                              what test/sim/digests.txt has to hold
 //
-// Both take --news (each event about a member) and --trace WORD (also each part of a datagram that holds the word).
+// Scenario and swarm take --news (each event about a member) and --trace WORD (also each part of a datagram that holds
+// the word).
 //
 // Exit status 0 when all was well, 1 when something was found; then the line that repeats the run stands last.
 #include <chrono>
@@ -13,6 +15,7 @@
 #include <cstring>
 #include <string>
 
+#include "sim/digests.h"
 #include "sim/plants.h"
 #include "sim/scenarios.h"
 #include "sim/swarm.h"
@@ -28,7 +31,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 int usage() {
   std::fprintf(
       stderr,
-      "usage: sim list | sim scenario NAME|all [--seed N] | sim swarm --seeds A..B, with --news or --trace WORD\n");
+      "usage: sim list | sim scenario NAME|all [--seed N] | sim swarm --seeds A..B [--plant NAME] | sim digests\n");
   return 2;
 }
 
@@ -122,6 +125,10 @@ int main_of(int argc, char** argv) {
     }
     if (name != "all" && find_scenario(name) == nullptr) return usage();
     return good ? 0 : 1;
+  }
+  if (command == "digests") {
+    std::printf("%s", digests().c_str());
+    return 0;
   }
   if (command == "swarm") {
     std::uint64_t bad = 0;

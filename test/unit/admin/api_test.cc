@@ -21,11 +21,11 @@ TEST_CASE("a status comes back as it went") {
 
 TEST_CASE("members come back as they went, with tags in their order") {
   std::vector<Member> sent(2);
-  sent[0] = {"web-1", "10.0.0.1", 7946, "alive", {{"role", "task"}, {"a", "\x1b[31m"}}, {1, 5, 2}, {2, 5, 4}};
+  sent[0] = {"web-1", "10.0.0.1", 7946, "alive", {{"role", "task"}, {"a", "\x1b[31m"}}, 310, {1, 5, 2}, {2, 5, 4}};
   sent[1].name = "web-2";
   CHECK(to_json(sent).find(
             R"({"members":[{"name":"web-1","addr":"10.0.0.1","port":7946,"status":"alive","tags":{"role":"task",)"
-            R"("a":"\u001b[31m"},"versions":{"protocol":{"min":1,"max":5,"current":2},)"
+            R"("a":"\u001b[31m"},"rtt_us":310,"versions":{"protocol":{"min":1,"max":5,"current":2},)"
             R"("delegate":{"min":2,"max":5,"current":4}}})") == 0);
   std::vector<Member> back;
   REQUIRE(from_json(to_json(sent), back));
@@ -35,6 +35,8 @@ TEST_CASE("members come back as they went, with tags in their order") {
   CHECK(back[0].port == 7946);
   CHECK(back[0].status == "alive");
   CHECK(back[0].tags == sent[0].tags);
+  CHECK(back[0].rtt_us == 310U);
+  CHECK_FALSE(back[1].rtt_us.has_value());
   CHECK(back[0].protocol.max == 5);
   CHECK(back[0].delegate.min == 2);
   CHECK(back[0].delegate.current == 4);

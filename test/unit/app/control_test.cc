@@ -146,7 +146,7 @@ TEST_CASE("a command finds the named socket, asks, and prints the answer") {
     ::_exit(written < 0 ? 99 : outcome.exit_code);
   }
   f.on_request = [&] {
-    f.server.answer(f.ref, {admin::Member{"web-1", "10.0.0.1", 7946, "alive", {{"role", "task"}}, {}, {}}});
+    f.server.answer(f.ref, {admin::Member{"web-1", "10.0.0.1", 7946, "alive", {{"role", "task"}}, 1250, {}, {}}});
     f.loop.post([&] { f.loop.post([&] { f.loop.post([&] { f.loop.stop(); }); }); });
   };
   reactor::Timer limit(f.loop, [&] { f.loop.stop(); });
@@ -159,7 +159,8 @@ TEST_CASE("a command finds the named socket, asks, and prints the answer") {
   REQUIRE(WEXITSTATUS(status) == 0);
   char text[256] = {};
   REQUIRE(::read(pipe_fds[0], text, sizeof text - 1) > 0);
-  CHECK(std::string(text) == "NAME   ADDRESS        STATUS  TAGS\nweb-1  10.0.0.1:7946  alive   role=task\n");
+  CHECK(std::string(text) ==
+        "NAME   ADDRESS        STATUS  RTT    TAGS\nweb-1  10.0.0.1:7946  alive   1.2ms  role=task\n");
   ::close(pipe_fds[0]);
   ::close(pipe_fds[1]);
 }

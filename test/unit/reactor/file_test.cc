@@ -92,6 +92,21 @@ TEST_CASE("an append file grows, goes on where it ended, and can begin anew") {
   CHECK(*read_file(d / "log", 100) == "");
 }
 
+TEST_CASE("an append file has one owner: whoever comes second is refused, and spoils nothing") {
+  TestDirectory d;
+  AppendFile first;
+  REQUIRE(first.open(d / "log", 0600).ok());
+  REQUIRE(first.append(as_bytes("one\n")).ok());
+  AppendFile second;
+  const Result<void> refused = second.open(d / "log", 0600, AppendFile::Start::kEmpty);
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message == "cannot append to " + (d / "log") + ": another program writes to it");
+  CHECK_FALSE(second.is_open());
+  CHECK(*read_file(d / "log", 100) == "one\n");
+  first.close();
+  CHECK(second.open(d / "log", 0600).ok());
+}
+
 TEST_CASE("a file that took another's place is the one that is appended to") {
   TestDirectory d;
   REQUIRE(replace_file(d / "log", "old\n", 0600).ok());

@@ -195,6 +195,7 @@ TEST_CASE("our own address in its other form is no rival: we keep the name") {
   const Endpoint mapped{*IpAddress::from_raw(test::from_hex("00000000000000000000ffff0a000001")), 7946};
   LoneNode me;
   conflict(me, mapped);
+  CHECK(me.told() == Lines{});  // Nobody need be asked.
   settle(me);
   CHECK(me.node.name() == "me");
 }
@@ -249,6 +250,52 @@ TEST_CASE("who leaves does not dispute, and who begins to leave in a dispute kee
     CHECK(me.node.name() == "me");
     CHECK(me.status("me") == "left");
   }
+}
+
+// ---- Into a cluster that has our name
+
+/// We join through `to`, who has these members and a state of its own.
+void join(LoneNode& me, const std::vector<test::StateEntry>& entries) {
+  me.connects.clear();
+  me.command([&] { me.node.join(me.now, peer(2), me.out()); });
+  REQUIRE(me.connects.size() == 1);
+  const swim::StreamId id = me.connects.begin()->first;
+  me.command([&] { me.node.on_stream_connected(me.now, id, me.out()); });
+  Memory memory(256);
+  ByteWriter out(memory);
+  const wire::SerfStateWriter state(out, {1, 1, 1}, 0, 0);
+  me.command([&] { me.node.on_stream_bytes(me.now, id, test::push_pull(entries, false, out.written()), me.out()); });
+}
+
+TEST_CASE("when the answer to our first join has our name elsewhere we give way at once, and ask nobody") {
+  LoneNode me;
+  join(me, {{"b", peer(2)}, {"me", peer(kOther)}, {"c", peer(3)}});
+  REQUIRE(me.renames.size() == 1);
+  const std::string name(me.node.name());
+  CHECK(me.renames == Lines{"me " + name});
+  CHECK(me.status(name) == "alive");
+  CHECK(me.status("b") == "alive");
+  CHECK(me.status("c") == "alive");
+  CHECK(me.joins == Lines{"10.0.0.2:7946 ok"});
+  CHECK(me.strangers == Lines{"10.0.0.9:7946"});
+  std::vector<Memory> memory;
+  CHECK(told_queries(me, "_serf_conflict", memory).empty());
+  me.hear(test::alive({1, "me", peer(kOther)}));
+  CHECK(me.status("me") == "alive");
+  me.run_for(70s);
+  CHECK(me.node.name() == name);
+}
+
+TEST_CASE("in the answer to a later join it is a dispute like any, and our own address is none") {
+  LoneNode me;
+  const Endpoint mapped{*IpAddress::from_raw(test::from_hex("00000000000000000000ffff0a000001")), 7946};
+  join(me, {{"b", peer(2)}, {"me", mapped}});
+  CHECK(me.renames.empty());
+  me.quiet();
+  join(me, {{"b", peer(2)}, {"me", peer(kOther)}});
+  CHECK(me.renames.empty());
+  std::vector<Memory> memory;
+  CHECK(told_queries(me, "_serf_conflict", memory).size() == 1);
 }
 
 // ---- The new name

@@ -359,7 +359,7 @@ TEST_CASE("a push/pull that claims more than there may be is closed") {
   CHECK(me.streams[many].said == Lines{"close"});
   const StreamId large = me.accept();
   me.stream_in(large, encoded(wire::PushPullHeader{true, 0, wire::kUserBytesMax}));
-  for (int i = 0; i < 8 && me.streams[large].said.empty(); ++i) me.stream_in(large, Memory(40'000, 0));
+  for (int i = 0; i < 12 && me.streams[large].said.empty(); ++i) me.stream_in(large, Memory(40'000, 0));
   CHECK(me.streams[large].said == Lines{"close"});
   CHECK(me.refused(Refusal::kBadStream) == 2);
 }

@@ -58,7 +58,7 @@ constexpr std::string_view kAboutAnother = R"(
   alive    suspect  6   suspect  6  suspect  -
   suspect  suspect  4   suspect  5  -        -
   suspect  suspect  5   suspect  5  suspect  -      # a second accuser is news; the record stays
-  suspect  suspect  6   suspect  5  suspect  -
+  suspect  suspect  6   suspect  6  suspect  -      # it had refuted meanwhile: a suspicion of its own
   dead     suspect  4   dead     5  -        -
   dead     suspect  5   dead     5  -        -
   dead     suspect  6   dead     5  -        -
@@ -125,7 +125,7 @@ constexpr std::string_view kAboutMe = R"(
   alive    4   5  -
   alive    5   5  -
   alive    6   7  alive    # more than was claimed
-  suspect  4   5  -
+  suspect  4   5  again    # refuted already, and not heard
   suspect  5   6  alive
   suspect  6   7  alive
   suspect  70  71 alive
@@ -154,6 +154,9 @@ TEST_CASE("news about ourselves is refuted with an incarnation above the one tha
     const Lines told = me.ask();
     if (row[3] == "-") {
       CHECK(told == Lines{});
+      CHECK(me.core.health_score() == score);
+    } else if (row[3] == "again") {
+      CHECK(told == Lines{"alive " + row[2] + " me 10.0.0.1:7946"});
       CHECK(me.core.health_score() == score);
     } else {
       CHECK(told == Lines{"alive " + row[2] + " me 10.0.0.1:7946"});
