@@ -115,12 +115,14 @@ def news(kind, node, incarnation, peer):
                    {"From": accuser, "Incarnation": incarnation, "Node": node})
 
 
-def after(state, kind, change):
+def after(state, kind, change, is_agent):
     """memberlist's table: (state, incarnation - 5) of a record that stood at `state` and 5."""
     if kind == "alive":
         return ("alive", change) if change > 0 else (state, 0)
-    if change < 0 or state in ("dead", "left") or (kind == "suspect" and state == "suspect"):
+    if change < 0 or state in ("dead", "left"):
         return state, 0
+    if kind == "suspect" and state == "suspect" and (is_agent or change == 0):
+        return state, 0  # A newer suspicion confirms an agent's old one; ours begins anew with it.
     return kind, change
 
 
@@ -140,7 +142,7 @@ def test_news_about_another_follows_the_table_of_states_and_incarnations(subject
         peer.send(news(kind, name, 5 + change, peer), subject.port)
     now = subject.settled(peer)
     for name, (state, kind, change) in names.items():
-        wanted, moved = after(state, kind, change)
+        wanted, moved = after(state, kind, change, subject.is_agent)
         check(now.of(name) == (_STATES[wanted], 5 + moved),
               f"{state} at 5, then {kind} at {5 + change}: {now.of(name)}, not {wanted} at {5 + moved}")
 

@@ -102,16 +102,19 @@ def test_without_a_place_for_its_snapshot_a_member_warns_once_and_works(scene):
 @test(seconds=90)
 def test_a_sidecar_whose_seeds_have_gone_finds_its_cluster_by_its_snapshot(scene):
     haproxy = scene.haproxy()
-    seed = scene.agent("seed", profile="lan")
-    proxy = scene.sidecar(haproxy, more={"gossip": {"join": [seed.address], "profile": "lan"}})
+    seed = scene.agent("seed")
+    proxy = scene.sidecar(haproxy, more={"gossip": {"join": [seed.address]}})
     # The task's only seed is the agent as well: nobody knows the sidecar's address but by gossip.
-    task = scene.task([seed.address], "task", more={"gossip": {"profile": "lan"}})
+    task = scene.task([seed.address], "task")
     haproxy.wait_in_rotation("task", timeout=20)
     wait_until(lambda: "task" in alive_in(snapshot_of(proxy)), 10, "the task in the snapshot")
     proxy.kill()
     seed.kill()
     haproxy.kill()
     haproxy.start()  # An empty table: only the task's own word brings it back.
+    # Not before the task has given it up: until then the task's own pings would lead it back.
+    mark = task.log.mark()
+    task.log.wait_for(Say.of(Say.MEMBER_FAILED, "proxy"), 40, since=mark)
     mark = proxy.log.mark()
     proxy.start()
     proxy.log.wait_for(Say.of(Say.MEMBER_JOINED, "task"), 5, since=mark)
