@@ -308,7 +308,7 @@ void GossipDriver::drain() {
   // Of all news the only one that nobody repeats.
   if (news_.user_events.size() + outbox_.user_events.size() > news_.user_events.capacity()) give_user_events();
   move(outbox_.user_events, news_.user_events);
-  news_.keyring_changed = news_.keyring_changed || outbox_.keyring_changed;
+  move(outbox_.keyring_changes, news_.keyring_changes);
   news_.left = news_.left || outbox_.left;
   outbox_.clear();
   node_timer_.at(node_->next_deadline());

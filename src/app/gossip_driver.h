@@ -155,6 +155,7 @@ class GossipDriver final : private reactor::StreamHandler {
   void give_responses();
   void on_member(const serf::MemberEvent& event);
   void keep_keyring();
+  [[nodiscard]] std::string written_keyring();
   void finish_keys();
   void rejoin_next();
   void on_stranger(const Endpoint& source);

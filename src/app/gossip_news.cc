@@ -53,7 +53,7 @@ void GossipDriver::give_news() {
     for (const serf::ForeignEvent& foreign : news_.foreign) tell_foreign(foreign);
     news_.foreign.clear();
     if (!news_.user_events.empty()) give_user_events();
-    if (std::exchange(news_.keyring_changed, false)) keep_keyring();
+    if (!news_.keyring_changes.empty()) keep_keyring();
     while (!failed_asks_.empty()) {
       const std::uint64_t token = failed_asks_.back();
       failed_asks_.pop_back();
@@ -183,18 +183,28 @@ void GossipDriver::give_user_events() {
 }
 
 void GossipDriver::keep_keyring() {
-  const std::size_t keys = node_->keyring().size();
-  log_.info("gossip keys changed", {{"keys", keys}});
+  const std::string error = written_keyring();
+  for (std::size_t i = 0; i < news_.keyring_changes.size(); ++i) {
+    const serf::QueryRef ref = news_.keyring_changes[i].ref;
+    drive([&](Instant now) { node_->answer_key_change(now, ref, error, outbox_); });
+  }
+  news_.keyring_changes.clear();
+}
+
+/// What went wrong, in words for whoever changed the keys.
+std::string GossipDriver::written_keyring() {
+  log_.info("gossip keys changed", {{"keys", node_->keyring().size()}});
   if (config_.gossip.keyring_file.empty()) {
-    return log_.warn(
+    log_.warn(
         "the changed keys live in memory only; after a restart gossip.key is all that is known. Set "
         "gossip.keyring_file to keep them");
+    return {};
   }
   const auto saved = save_gossip_keys(config_.gossip, node_->keyring());
-  if (!saved.ok()) {
-    log_.error("the changed keys could not be written; after a restart the old ones are used",
-               {{"reason", saved.error().message}});
-  }
+  if (saved.ok()) return {};
+  log_.error("the changed keys could not be written; after a restart the old ones are used",
+             {{"reason", saved.error().message}});
+  return "the change is in memory, and could not be written: " + saved.error().message;
 }
 
 void GossipDriver::reload_keys() {

@@ -15,6 +15,7 @@ constexpr Duration kDisputePause = 60s;
 /// Of a key query's answer, beside the keys: names, lengths, the answer's own fields and the sender's name.
 constexpr std::size_t kKeyTextMax = base64_size(wire::kAeadKeyBytesMax);
 constexpr std::string_view kNoKeyring = "No keyring to modify (encryption not enabled)";
+constexpr std::string_view kTooManyChanges = "Too many key changes at once";
 constexpr std::string_view kEmptyKeyring = "Keyring is empty (encryption not enabled)";
 
 }  // namespace
@@ -159,10 +160,19 @@ void Node::on_key_query(KeyOperation operation, Bytes payload, const QueryRef& r
     case KeyOperation::kUse: result = ring.use(request.key); break;
     case KeyOperation::kRemove: result = ring.remove(request.key); break;
   }
-  answer.result = result == wire::KeyResult::kOk;
-  answer.message = to_text(result);
-  if (answer.result) out_->keyring_changed = true;
+  if (result == wire::KeyResult::kOk && !out_->keyring_changes.full()) {
+    out_->keyring_changes.push_back({ref});
+    return;
+  }
+  answer.message = result == wire::KeyResult::kOk ? kTooManyChanges : to_text(result);
   send_key_answer(answer, ref);
+}
+
+void Node::answer_key_change(Instant now, const QueryRef& ref, std::string_view error, Outbox& out) {
+  begin(now, out);
+  constexpr std::size_t kErrorMost = 256;
+  send_key_answer(wire::KeyResponse{error.empty(), error.substr(0, kErrorMost), {}, {}}, ref);
+  end();
 }
 
 bool Node::try_key_list(const QueryRef& ref, std::size_t shown) {

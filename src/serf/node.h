@@ -100,6 +100,9 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// Asks every node, ourselves included, to do this with its keyring. `key`: raw bytes, none for a list. The answers
   /// are wire::KeyResponse. 0 = no key can be so long.
   QueryToken key_query(Instant now, KeyOperation operation, Bytes key, Outbox& out);
+  /// Answers a key query whose change was told by Outbox::keyring_changes. `error`: why it could not be kept, in serf's
+  /// own manner said although the ring in memory has changed; none = done.
+  void answer_key_change(Instant now, const QueryRef& ref, std::string_view error, Outbox& out);
   /// Tells the whole cluster, ourselves included. False: the encoded event exceeds kUserEventLimit, or there is no
   /// name.
   bool user_event(Instant now, std::string_view name, Bytes payload, bool coalesce, Outbox& out);

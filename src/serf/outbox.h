@@ -83,6 +83,12 @@ struct ForeignEvent {
   swim::Refusal why = swim::Refusal::kBadKey;
 };
 
+/// A key query has changed Node::keyring(). Who asked is told by Node::answer_key_change, once the operator's file has
+/// the change too: nobody shall hear of a success that a restart undoes.
+struct KeyringChange {
+  QueryRef ref;
+};
+
 class Outbox {
  public:
   // One push/pull can bring every member at once; the others are bounded by what one datagram or a turn can hold. What
@@ -90,6 +96,7 @@ class Outbox {
   static constexpr std::size_t kQueriesMax = 64;
   static constexpr std::size_t kResponsesMax = 64;
   static constexpr std::size_t kUserEventsMax = 64;
+  static constexpr std::size_t kKeyringChangesMax = 8;
   static constexpr std::size_t kOthersMax = 32;
 
   explicit Outbox(std::size_t members_max)
@@ -102,7 +109,8 @@ class Outbox {
         renames(1),
         blocked(kOthersMax),
         foreign(kOthersMax),
-        user_events(kUserEventsMax) {}
+        user_events(kUserEventsMax),
+        keyring_changes(kKeyringChangesMax) {}
 
   swim::Outbox net;
   FixedVector<MemberEvent> members;
@@ -115,14 +123,14 @@ class Outbox {
   FixedVector<BlockedEvent> blocked;
   FixedVector<ForeignEvent> foreign;
   FixedVector<UserEventNews> user_events;
-  bool left = false;             // A leave has ended.
-  bool keyring_changed = false;  // A key query has changed Node::keyring(): to be written to the operator's file.
+  FixedVector<KeyringChange> keyring_changes;
+  bool left = false;  // A leave has ended.
   std::uint64_t dropped = 0;
 
   [[nodiscard]] bool empty() const {
     return net.empty() && members.empty() && queries.empty() && responses.empty() && joins.empty() &&
            strangers.empty() && conflicts.empty() && renames.empty() && blocked.empty() && foreign.empty() &&
-           user_events.empty() && !left && !keyring_changed;
+           user_events.empty() && keyring_changes.empty() && !left;
   }
   void clear() {
     net.clear();
@@ -137,7 +145,7 @@ class Outbox {
     foreign.clear();
     user_events.clear();
     left = false;
-    keyring_changed = false;
+    keyring_changes.clear();
   }
 };
 

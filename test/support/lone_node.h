@@ -175,6 +175,7 @@ class LoneNode {
   Lines conflicts;    // "NAME EXISTING OTHER"
   Lines blocked, strangers, foreign;
   int keyring_changes = 0;
+  std::string keyring_error;  // What the shell says of a changed ring: that it could not be written.
   std::map<swim::StreamId, Memory> streams;
   std::map<swim::StreamId, Endpoint> connects;
   bool left = false;
@@ -219,9 +220,14 @@ class LoneNode {
     for (const serf::ForeignEvent& f : out_.foreign) {
       foreign.push_back(std::string(to_text(f.from).view()) + " " + std::string(swim::to_text(f.why)));
     }
-    keyring_changes += out_.keyring_changed ? 1 : 0;
+    std::vector<serf::QueryRef> changes;
+    for (const serf::KeyringChange& change : out_.keyring_changes) changes.push_back(change.ref);
+    keyring_changes += static_cast<int>(changes.size());
     left = left || out_.left;
     out_.clear();
+    for (const serf::QueryRef& ref : changes) {
+      command([&] { node.answer_key_change(now, ref, keyring_error, out_); });
+    }
   }
 
   serf::Outbox out_;

@@ -117,6 +117,16 @@ TEST_CASE("a key is installed, used and removed as asked: answered, told for the
   CHECK(me.node.counters().unsupported == 0);
 }
 
+TEST_CASE("a change that could not be written is no success: a restart would undo it") {
+  LoneNode me({}, with_keys({kOld}));
+  REQUIRE(me.secrets.ring.add(as_bytes(kNew)) == wire::KeyResult::kOk);
+  me.keyring_error = "the disk is full";
+  CHECK(asked(me, KeyOperation::kInstall, kNew) == std::vector{no("the disk is full")});
+  CHECK(ring_of(me) == Lines{std::string(kOld), std::string(kNew)});  // As in serf.
+  me.keyring_error = std::string(5'000, 'x');
+  CHECK(asked(me, KeyOperation::kInstall, kNew) == std::vector{no(std::string(256, 'x'))});
+}
+
 TEST_CASE("the answer to `use` is under the new key, as the asker has it by then") {
   LoneNode me({}, with_keys({kOld, kNew}));
   asked(me, KeyOperation::kUse, kNew);
