@@ -217,6 +217,22 @@ void Cluster::thaw(std::size_t node) {
   reschedule(node);
 }
 
+void Cluster::block(std::size_t node) {
+  nodes_[node]->blocked = true;
+  trouble(node);
+}
+
+void Cluster::unblock(std::size_t node) {
+  Running& running = *nodes_[node];
+  running.blocked = false;
+  trouble(node);
+  running.unsent_bytes = 0;
+  for (const auto& [to, bytes] : std::exchange(running.unsent, {})) send(node, to, bytes);
+  read_backlog(node);
+  for (const auto& [stream, side] : std::exchange(running.held, {})) read(stream, side);
+  reschedule(node);
+}
+
 void Cluster::slow(std::size_t node, Duration each) {
   nodes_[node]->each = each;
   nodes_[node]->busy_until = now_;
@@ -255,8 +271,8 @@ bool Cluster::calm() const {
 }
 
 Instant Cluster::last_trouble(std::size_t node) const {
-  const bool now_in_trouble =
-      !nodes_[node] || nodes_[node]->frozen || nodes_[node]->each > Duration{} || !network_.whole_at(node);
+  const bool now_in_trouble = !nodes_[node] || nodes_[node]->frozen || nodes_[node]->blocked ||
+                              nodes_[node]->each > Duration{} || !network_.whole_at(node);
   return now_in_trouble ? now_ : troubles_[node];
 }
 
@@ -383,6 +399,11 @@ void Cluster::on_deadline(std::size_t node) {
 // ---- Datagrams
 
 void Cluster::send(std::size_t node, const Endpoint& to, Bytes bytes) {
+  if (Running& running = *nodes_[node]; running.blocked) {
+    if (running.unsent_bytes + bytes.size() + kDatagramCost > kBacklogBytesMax) return;
+    running.unsent_bytes += bytes.size() + kDatagramCost;
+    return void(running.unsent.emplace_back(to, std::vector<std::uint8_t>(bytes.begin(), bytes.end())));
+  }
   const auto receiver = owner(to);
   if (!tamper) {
     for (Observer* observer : observers_) observer->on_datagram(*this, node, to, bytes);
@@ -431,18 +452,19 @@ void Cluster::deliver(Event& event) {
   if (!nodes_[event.to] || nodes_[event.to]->life != event.life) return;
   Running& to = *nodes_[event.to];
   if (event.kind == Kind::kStranger) {
-    if (to.frozen) return;
+    if (to.frozen || to.blocked) return;
     const Instant now = local(event.to);
     return call(event.to, [&](serf::Node& core, serf::Outbox& out) { core.push_pull(now, address(event.from), out); });
   }
   if (event.kind == Kind::kEnded) return read(event.stream, event.side);
   if (event.kind == Kind::kServe) return serve(event.to);
-  if (!to.frozen && to.each == Duration{}) return take_datagram(event.to, event.from, event.bytes);
+  const bool waits = to.frozen || to.blocked;
+  if (!waits && to.each == Duration{}) return take_datagram(event.to, event.from, event.bytes);
   const std::size_t cost = event.bytes.size() + kDatagramCost;
   if (to.backlog_bytes + cost > kBacklogBytesMax) return;
   to.backlog_bytes += cost;
   to.backlog.emplace_back(event.from, std::move(event.bytes));
-  if (!to.frozen) serve_later(event.to);
+  if (!waits) serve_later(event.to);
 }
 
 void Cluster::serve_later(std::size_t node) {
@@ -457,7 +479,7 @@ void Cluster::serve_later(std::size_t node) {
 
 void Cluster::serve(std::size_t node) {
   Running& running = *nodes_[node];
-  if (running.frozen || running.backlog.empty()) return;
+  if (running.frozen || running.blocked || running.backlog.empty()) return;
   const auto [from, bytes] = std::move(running.backlog.front());
   running.backlog.pop_front();
   running.backlog_bytes -= bytes.size() + kDatagramCost;

@@ -103,6 +103,10 @@ class Cluster {
   void crash(std::size_t node);   // Nothing more in or out; its state is lost.
   void freeze(std::size_t node);  // Nothing runs; what comes waits in the kernel, as much as it keeps.
   void thaw(std::size_t node);
+  /// Its timers go on, but what it sends leaves, and what comes reaches it, only at the end: as in Lifeguard's
+  /// experiments.
+  void block(std::size_t node);
+  void unblock(std::size_t node);
   /// Each datagram is handled so long after the one before it, at the earliest. Zero: as fast as they come.
   void slow(std::size_t node, Duration each);
   void leave(std::size_t node);
@@ -242,6 +246,9 @@ class Cluster {
     Duration clock_offset{};
     std::int64_t clock_ppm = 0;
     bool frozen = false;
+    bool blocked = false;
+    std::vector<std::pair<Endpoint, std::vector<std::uint8_t>>> unsent;  // While blocked.
+    std::size_t unsent_bytes = 0;
     Duration each{};  // Time for one datagram.
     Instant busy_until{};
     Instant stranger_after{};

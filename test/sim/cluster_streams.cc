@@ -66,7 +66,8 @@ void Cluster::on_syn(Event& event) {
   const bool arrived = event.side == 1;
   if (!arrived) {
     Duration delay = network_.options.latency_max;
-    if (!callee || network_.segment(caller.node, *callee, delay)) {
+    const bool blocked = nodes_[caller.node]->blocked;
+    if (!blocked && (!callee || network_.segment(caller.node, *callee, delay))) {
       event.side = 1;
       return post(now_ + delay, std::move(event));
     }
@@ -162,7 +163,7 @@ void Cluster::read(std::uint32_t number, std::uint8_t side) {
     StreamEnd& end = found->second.ends[side];
     if (end.over || end.arrived == 0 || !nodes_[end.node] || nodes_[end.node]->life != end.life) return;
     const std::size_t node = end.node;
-    if (nodes_[node]->frozen) {
+    if (nodes_[node]->frozen || nodes_[node]->blocked) {
       nodes_[node]->held.insert({number, side});
       return;
     }

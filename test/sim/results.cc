@@ -17,7 +17,6 @@ ClusterOptions plain(std::uint64_t seed, std::size_t nodes, const swim::Timing& 
   options.nodes = nodes;
   options.timing = timing;
   options.members_max = nodes + 8;
-  options.timers_before_data = true;  // As where only a process's reading and writing stand still.
   return options;
 }
 
@@ -179,9 +178,9 @@ FalsePositives false_positives(const Lifeguard& parts, const Anomalies& anomalie
   const std::uint64_t packets = cluster.packets, bytes = cluster.packet_bytes;
   const Instant end = cluster.now() + anomalies.span;
   while (cluster.now() < end) {
-    for (std::size_t i = 0; i < anomalies.anomalous; ++i) cluster.freeze(order[i]);
+    for (std::size_t i = 0; i < anomalies.anomalous; ++i) cluster.block(order[i]);
     cluster.run_for(anomalies.pause);
-    for (std::size_t i = 0; i < anomalies.anomalous; ++i) cluster.thaw(order[i]);
+    for (std::size_t i = 0; i < anomalies.anomalous; ++i) cluster.unblock(order[i]);
     cluster.run_for(anomalies.run);
   }
   cluster.run_for(60s);
