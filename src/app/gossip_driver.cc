@@ -305,6 +305,8 @@ void GossipDriver::drain() {
   move(outbox_.renames, news_.renames);
   move(outbox_.blocked, news_.blocked);
   move(outbox_.foreign, news_.foreign);
+  // Of all news the only one that nobody repeats.
+  if (news_.user_events.size() + outbox_.user_events.size() > news_.user_events.capacity()) give_user_events();
   move(outbox_.user_events, news_.user_events);
   news_.keyring_changed = news_.keyring_changed || outbox_.keyring_changed;
   news_.left = news_.left || outbox_.left;

@@ -215,7 +215,7 @@ bool GossipDriver::key_operation(serf::KeyOperation operation, Bytes key, KeysDo
   const Duration timeout = node_->default_query_timeout();
   serf::QueryToken query = 0;
   drive([&](Instant now) { query = node_->key_query(now, operation, key, outbox_); });
-  SHOAL_ASSERT(query != 0);
+  if (query == 0) return false;
   key_tally_.begin(loop_.now(), operation, query, nodes, timeout);
   keys_done_ = std::move(done);
   keys_timer_.at(key_tally_.next_deadline());

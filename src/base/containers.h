@@ -2,6 +2,7 @@
 // then (drop and count, refuse, assert) is its owner's decision.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -111,12 +112,15 @@ class FixedVector {
   void insert(std::size_t index, T value) {
     SHOAL_ASSERT(index <= size_);
     emplace_back(std::move(value));
-    for (std::size_t i = size_ - 1; i > index; --i) std::swap(memory_[i], memory_[i - 1]);
+    if (index + 1 == size_) return;
+    T moved = std::move(memory_[size_ - 1]);
+    std::move_backward(memory_ + index, memory_ + size_ - 1, memory_ + size_);  // One memmove for plain values.
+    memory_[index] = std::move(moved);
   }
   /// Keeps the order.
   void erase(std::size_t index) {
     SHOAL_ASSERT(index < size_);
-    for (std::size_t i = index; i + 1 < size_; ++i) memory_[i] = std::move(memory_[i + 1]);
+    std::move(memory_ + index + 1, memory_ + size_, memory_ + index);
     pop_back();
   }
   /// Does not keep the order: the last one takes the place.

@@ -105,6 +105,7 @@ void Node::give_way() {
   const Endpoint other = dispute_.other;
   if (dispute_.token != 0) open_queries_.close(dispute_.token);
   dispute_ = {};
+  dispute_.not_before = now_ + kDisputePause;
   if (leave_ == Leave::kNo) take_new_name(other);
 }
 

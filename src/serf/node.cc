@@ -99,6 +99,7 @@ void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
 
 void Node::join(Instant now, const Endpoint& to, Outbox& out) {
   begin(now, out);
+  newcomer_ = swim_.members().size() == 1;
   join_intent_due_ = true;
   swim_.push_pull(now, to, true, out.net);
   end();
@@ -106,6 +107,7 @@ void Node::join(Instant now, const Endpoint& to, Outbox& out) {
 
 void Node::rejoin(Instant now, const Endpoint& to, Outbox& out) {
   begin(now, out);
+  newcomer_ = swim_.members().size() == 1;
   swim_.push_pull(now, to, true, out.net);
   end();
 }
@@ -213,6 +215,7 @@ void Node::recall(Member& member) {
   const swim::Slot slot = swim_.members().find(member.name.view());
   if (slot == swim::kNoSlot || swim_.members()[slot].state != swim::State::kAlive) return;
   member.status = Status::kAlive;
+  member.prune_at = kNever;
   emit(MemberEventKind::kUpdate, member.name.view());
 }
 
@@ -237,6 +240,7 @@ void Node::reconnect() {
   const std::size_t failed = members_.count(Status::kFailed);
   const std::size_t living = members_.size() - failed - members_.count(Status::kLeft);
   if (failed == 0 || rng_.below(std::uint64_t{living + failed}) >= failed) return;
+  joined_ = true;  // Whoever has lost somebody is no newcomer.
   std::size_t pick = rng_.below(std::uint64_t{failed});
   for (const Slot slot : members_.slots()) {
     if (members_[slot].status != Status::kFailed) continue;
@@ -262,7 +266,7 @@ void Node::add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::s
 void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) {
   // The same address in its other form is we ourselves, as an earlier life told it.
   if (existing.name == name() && !same_place(existing.endpoint, other)) {
-    if (joining && !joined_) {
+    if (joining && !joined_ && newcomer_) {
       // The cluster that we come into has a member of this name: no need to ask whose it is. And a lone serf agent that
       // asks and hears nobody would shut down; under another name we are the one who answers it.
       dispute_.giving_way = true;

@@ -224,7 +224,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   Instant reap_at_ = kNever;
   Instant reconnect_at_ = kNever;
   bool join_intent_due_ = false;
-  bool joined_ = false;  // Some join of ours has been answered.
+  bool joined_ = false;    // Some join of ours has been answered.
+  bool newcomer_ = false;  // We knew nobody when we last asked to join.
   bool ignoring_old_events_ = false;
   NodeCounters counters_;
   swim::Core swim_;

@@ -9,7 +9,7 @@ bool BroadcastQueue::Key::before(const Key& other) const {
 }
 
 BroadcastQueue::BroadcastQueue(std::size_t capacity)
-    : slots_(capacity), free_(capacity), order_(capacity), taken_(kTakenMax) {}
+    : small_(capacity), large_(capacity), order_(capacity), taken_(kTakenMax) {}
 
 void BroadcastQueue::drop(std::uint64_t key) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
@@ -27,15 +27,7 @@ BroadcastQueue::Token BroadcastQueue::push(Bytes message, std::uint64_t key) {
     remove(order_.size() - 1);
     ++dropped_;
   }
-  std::uint32_t slot = 0;
-  if (free_.empty()) {
-    slot = static_cast<std::uint32_t>(slots_.size());
-    slots_.emplace_back();
-  } else {
-    slot = free_.back();
-    free_.pop_back();
-  }
-  SHOAL_ASSERT(slots_[slot].assign(message));
+  const std::uint32_t slot = message.size() <= kSmallBytesMax ? small_.put(message) : large_.put(message);
   const Token token = ++last_token_;
   insert(Key{0, static_cast<std::uint32_t>(message.size()), token, key, slot});
   return token;
@@ -79,7 +71,7 @@ std::size_t BroadcastQueue::lower_bound(const Key& key) const {
 void BroadcastQueue::insert(const Key& key) { order_.insert(lower_bound(key), key); }
 
 void BroadcastQueue::remove(std::size_t at) {
-  free_.push_back(order_[at].slot);
+  take_away(order_[at]);
   order_.erase(at);
 }
 
@@ -87,7 +79,7 @@ void BroadcastQueue::put_back(std::uint32_t limit) {
   for (Key key : taken_) {
     ++key.transmits;
     if (key.transmits >= limit) {
-      free_.push_back(key.slot);
+      take_away(key);
     } else {
       insert(key);
     }

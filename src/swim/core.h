@@ -35,6 +35,7 @@ struct Options {
   Versions versions{1, 5, 2, 2, 5, 5};
   Timing timing;
   bool compress = true;
+  bool buddy = true;  // A suspect is told so with the next ping: Lifeguard's buddy system. Off only to measure it.
   InlineVector<FixedBytes<wire::kAeadKeyBytesMax>, wire::Keyring::kKeysMax> keys;  // The first encrypts. None: plain.
   std::array<std::uint8_t, wire::NonceSource::kSeedBytes> nonce_seed{};  // REQUIRED with keys: never the same twice.
   FixedString<wire::kLabelBytesMax> label;  // Stock serf agents know no labels: empty for them.
@@ -265,6 +266,7 @@ class Core final : private wire::MessageSink {
   void announce_self();
   void forget_own_news();
   void broadcast_alive(const Record& record, std::uint64_t key);
+  void send_alive(const Endpoint& to, const Record& record);
   void expire_suspicions();
   void unsuspect(Slot slot);
   [[nodiscard]] bool allowed(const IpAddress& address) const;

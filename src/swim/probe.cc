@@ -69,7 +69,7 @@ void Core::start_probe(Slot target) {
   wire::encode(writer, wire::Ping{probe_.seq_no, record.name.view(), options_.advertise.addr.raw(),
                                   options_.advertise.port, options_.name.view()});
   SHOAL_ASSERT(writer.ok());
-  if (record.state != State::kSuspect) return send_with_piggyback(record.endpoint, writer.written());
+  if (record.state != State::kSuspect || !options_.buddy) return send_with_piggyback(record.endpoint, writer.written());
 
   // A suspect hears of it in the same datagram, so that it can refute at once (Lifeguard's buddy system).
   std::array<std::uint8_t, 768> suspect_memory;

@@ -31,6 +31,15 @@ void Core::broadcast_alive(const Record& record, std::uint64_t key) {
   queue_.push(writer.written(), key);
 }
 
+void Core::send_alive(const Endpoint& to, const Record& record) {
+  std::array<std::uint8_t, BroadcastQueue::kMessageBytesMax> memory;
+  ByteWriter writer(memory);
+  wire::encode(writer, wire::Alive{record.incarnation, record.name.view(), record.endpoint.addr.raw(),
+                                   record.endpoint.port, record.meta.view(), record.versions});
+  sealer_.begin(security_);
+  if (writer.ok() && sealer_.add(writer.written())) send_sealed(to, false);
+}
+
 void Core::announce_self() {
   const Record& self = members_[self_];
   const NodeName name = self.name;
@@ -133,7 +142,8 @@ void Core::apply_suspect(const wire::Suspect& s) {
   if (s.incarnation < record.incarnation) {
     // We have refuted that already, and whoever says it has not heard. memberlist leaves it at that, and the member is
     // failed where gossip happened to miss (seen in simulation: the accuser pings us, is answered, and buries us).
-    if (slot == self_ && !leaving()) broadcast_alive(record, key_of_refutation(options_.advertise));
+    // Told to its face: gossip picks anybody, and nobody passes on what he knows.
+    if (slot == self_ && !leaving() && in_datagram_) send_alive(sender_, record);
     return;
   }
 

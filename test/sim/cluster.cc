@@ -19,7 +19,16 @@ std::int64_t drifted(std::int64_t t, std::int64_t ppm) {
 }
 
 // What the digest tells apart.
-enum : std::uint64_t { kMixDatagram = 1, kMixMember = 3, kMixQuery, kMixResponse, kMixJoin, kMixLeft };
+enum : std::uint64_t {
+  kMixDatagram = 1,
+  kMixMember = 3,
+  kMixQuery,
+  kMixResponse,
+  kMixJoin,
+  kMixLeft,
+  kMixUserEvent,
+  kMixRename
+};
 
 ClusterOptions plain_options(std::uint64_t seed, std::size_t nodes, const swim::Timing& timing,
                              const NetworkOptions& network) {
@@ -507,6 +516,14 @@ void Cluster::drain_news(std::size_t node) {
     mix(kMixJoin + 16 * (j.ok ? 1 : 0), j.to.addr.raw());
     if (keep_news) joins.emplace_back(node, j.ok);
   }
+  for (const serf::UserEventNews& e : out.user_events) {
+    mix(kMixUserEvent, e.payload.view());
+    if (keep_news) user_events.push_back({node, e.ltime, std::string(e.name.view())});
+  }
+  for (const serf::RenameEvent& renamed : out.renames) {
+    mix(kMixRename, renamed.new_name.bytes());
+    rename(node, std::string(renamed.new_name.view()));
+  }
   for (const serf::StrangerEvent& stranger : out.strangers) {
     const auto peer = owner(stranger.source);
     if (!peer || now_ < running.stranger_after) continue;
@@ -525,6 +542,18 @@ void Cluster::drain_news(std::size_t node) {
     life.left = true;
     life.leave_was_calm = life.leave_was_calm && calm();
   }
+}
+
+void Cluster::rename(std::size_t node, std::string new_name) {
+  // Its old name is somebody else's again: whoever had it before.
+  const std::size_t own = nodes_[node]->life;
+  const std::string old_name = std::exchange(lives_[own].name, std::move(new_name));
+  latest_life_.erase(old_name);
+  for (std::size_t i = 0; i < lives_.size(); ++i) {
+    if (i != own && lives_[i].name == old_name) latest_life_[old_name] = i;
+  }
+  latest_life_[lives_[own].name] = own;
+  trouble(node);
 }
 
 void Cluster::update_contact(std::size_t node) {

@@ -212,6 +212,12 @@ class Cluster {
   std::vector<SeenEvent> events;
   std::vector<SeenQuery> queries;
   std::vector<SeenResponse> responses;
+  struct SeenUserEvent {
+    std::size_t node;
+    std::uint64_t ltime;
+    std::string name;
+  };
+  std::vector<SeenUserEvent> user_events;
   std::vector<std::pair<std::size_t, bool>> joins;  // node, ok
   std::set<std::size_t> left;
   std::uint64_t events_count = 0;
@@ -286,6 +292,7 @@ class Cluster {
   bool step(Instant end);
   void lose_memory(std::size_t node);
   void make_core(std::size_t node, Rng& rng);
+  void rename(std::size_t node, std::string new_name);
   void deliver(Event& event);
   void take_datagram(std::size_t node, std::uint32_t from, Bytes bytes);
   void serve_later(std::size_t node);

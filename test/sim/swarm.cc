@@ -117,6 +117,14 @@ class Swarm {
       case Fault::kTags:
         if (here) cluster_.set_tags(node, {{"role", "task"}, {"version", std::to_string(++fresh_)}});
         return;
+      case Fault::kUserEvent:
+        if (here) {
+          const std::string name = "event-" + std::to_string(++fresh_);
+          cluster_.command(node, [&](serf::Node& core, Instant now, serf::Outbox& out) {
+            static_cast<void>(core.user_event(now, name, as_bytes("news"), false, out));
+          });
+        }
+        return;
       case Fault::kQuery:
       case Fault::kDirectQuery: return query(fault);
       case Fault::kCount: SHOAL_UNREACHABLE();
@@ -217,6 +225,7 @@ std::string_view to_text(Fault fault) {
     case Fault::kHeal: return "heal";
     case Fault::kSkipClock: return "skip-clock";
     case Fault::kTags: return "tags";
+    case Fault::kUserEvent: return "user-event";
     case Fault::kQuery: return "query";
     case Fault::kDirectQuery: return "direct-query";
     case Fault::kCount: break;

@@ -29,6 +29,7 @@ enum class Fault : std::uint8_t {
   kHeal,
   kSkipClock,
   kTags,
+  kUserEvent,
   kQuery,
   kDirectQuery,
   kCount,
