@@ -3,6 +3,7 @@ without a gap from either side, keyring files are serf's."""
 import base64
 import json
 import os
+import shutil
 import stat
 
 from both import KEY, KEY_TEXT
@@ -85,6 +86,27 @@ def test_a_keyring_file_is_serfs_and_follows_every_change(scene):
     member.start()
     wait_until(lambda: set(view_of(member.gossip, [OTHER])) == {"agent", "member"}, 10, "the member back, by its key")
     agent.wait_status("member", "alive", 10)
+
+
+@test(seconds=60)
+def test_a_keyring_file_that_cannot_be_written_is_an_error_and_the_new_key_counts(scene):
+    agent = scene.agent("agent", key=KEY_TEXT, profile="lan")
+    folder = scene.path("keys")
+    os.mkdir(folder)
+    with open(f"{folder}/shoal.keyring", "w", encoding="ascii") as f:
+        json.dump([KEY_TEXT], f)
+    member = scene.member("member", join=[agent], more={"gossip": {"keyring_file": f"{folder}/shoal.keyring"}})
+    agent.wait_status("member", "alive", 10)
+    shutil.rmtree(folder)
+    for what in ("install", "use"):
+        try:
+            agent.command("keys", f"-{what}={OTHER_TEXT}", timeout=30)
+        except Failure:
+            pass  # Whether the answer says so or not, the log does.
+    said = member.log.wait_for('"level":"error".*keys', 10)
+    check("written" in said or "keyring" in said, f"it says {said}")
+    wait_until(lambda: set(view_of(member.gossip, [OTHER])) == {"agent", "member"}, 5, "the new key in use")
+    check(members_of(agent) == {"agent": "alive", "member": "alive"}, f"the agent sees {members_of(agent)}")
 
 
 @test(seconds=60)
