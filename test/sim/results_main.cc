@@ -226,7 +226,7 @@ void scale_part(const std::vector<std::size_t>& sizes) {
       "two\n"
       "queues while the cluster comes up: 1e8 pairs are some 300 GB. With names and tags in a shared store, and the\n"
       "suspicion only where there is one, the two records would be about 150 bytes a pair and 1e8 pairs 15 GB without\n"
-      "queues and streams; until then the largest cluster for 18 GB is about 2,000.\n\n");
+      "queues and streams; until then the largest cluster for 18 GB is some 2,000 (extrapolated).\n\n");
 }
 
 int main_of(int argc, char** argv) {
