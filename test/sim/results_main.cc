@@ -30,9 +30,8 @@ void detection_part() {
       "crash\n"
       "falls anywhere, so the wait for the first probe that fails is 1 period in the mean (exponential, the sum of n - "
       "1\n"
-      "independent members with one chance in n - 1 each a period); 1.58 counts the begun period as a whole, and is "
-      "its\n"
-      "mean rounded up. The probe then takes its own period to fail, and the suspicion lasts\n"
+      "independent members with one chance in n - 1 each a period); 1.58 is the mean of that wait\n"
+      "where a begun period counts as a whole. The probe then takes its own period to fail, and the suspicion lasts\n"
       "`4 x max(1, log10 n)` s once two more members have confirmed it. Seconds; period 1 s; LAN profile.\n\n"
       "| n | trials | wait for the failing probe: mean | the same in whole periods | first suspicion: mean, p90 | "
       "shortest suspicion | first `failed`: mean, p90 | `failed` everywhere: mean, p90 "
@@ -226,7 +225,7 @@ void scale_part(const std::vector<std::size_t>& sizes) {
       "two\n"
       "queues while the cluster comes up: 1e8 pairs are some 300 GB. With names and tags in a shared store, and the\n"
       "suspicion only where there is one, the two records would be about 150 bytes a pair and 1e8 pairs 15 GB without\n"
-      "queues and streams; until then the largest cluster for 18 GB is about 2,000.\n\n");
+      "queues and streams; until then the largest cluster for 18 GB is some 2,000 (extrapolated).\n\n");
 }
 
 int main_of(int argc, char** argv) {
