@@ -189,7 +189,7 @@ def no_network(scene):
     return True
 
 
-@test(seconds=150, alone=True)
+@test(seconds=240, alone=True)
 def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_forced_out(scene):
     if no_network(scene):
         return
@@ -203,7 +203,7 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
 
     agents[3].command("tags", "-set", "zone=b", "-delete", "number")
     cluster.set_wanted("agent-3", zone="b", number=None)
-    cluster.wait_agreed(10, "the new tags known to all")
+    cluster.wait_agreed(60, "the new tags known to all")
     check("number" not in cluster.view("shoal-4")["agent-3"][1], "a deleted tag is still there")
 
     told = agents[4].command("query", "-timeout=6s", "-relay-factor=3", "solicit", "", raw=True, timeout=30).decode(
@@ -221,7 +221,7 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
     shoals[0].command("force-leave", "agent-8")
     for name in ("agent-8", "shoal-8"):
         cluster.set_wanted(name, "left")
-    cluster.wait_agreed(15, "two of them forced out")
+    cluster.wait_agreed(60, "two of them forced out")
     agents[1].command("force-leave", "-prune", "shoal-9")
     shoals[1].command("force-leave", "agent-9", "--prune")
     for name in ("agent-9", "shoal-9"):
@@ -233,10 +233,12 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
     for name in ("agent-2", "shoal-2", "shoal-3"):
         cluster.stopped(name, "left")
     check(shoals[2].stop(30) == 0 and shoals[3].stop(30) == 0, "a shoal did not stop with 0")
-    cluster.wait_agreed(15, "the three that left")
+    # Gossip reaches all at once as a rule; whom it misses (agents send some of a message's few copies to the dead)
+    # learns it from the next push/pull, within half a minute.
+    cluster.wait_agreed(60, "the three that left")
     for name in ("shoal-2", "shoal-3"):
         cluster.restart(name)
-    cluster.wait_agreed(15, "two of those back")
+    cluster.wait_agreed(60, "two of those back")
     cluster.check_logs()
 
 
@@ -300,7 +302,7 @@ def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost
     cluster.key = base64.b64encode(ring[2]).decode()
     for kind in ("agent", "shoal"):
         cluster.start(kind, 6)
-    cluster.wait_agreed(15, "two newcomers known to all")
+    cluster.wait_agreed(60, "two newcomers known to all")
     for name, member in cluster.members.items():
         failed = member.log.find(r'member-failed|EventMemberFailed|"event":"member failed"')
         check(not failed, f"{name} saw a failure: {failed}")
