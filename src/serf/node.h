@@ -135,7 +135,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   [[nodiscard]] Duration default_query_timeout() const;
 
  private:
-  enum class Leave : std::uint8_t { kNo, kIntent, kSwim, kDone };
+  enum class Leave : std::uint8_t { kNo, kIntent, kIntentOut, kSwim, kDone };
   /// Another node has our name, and the others are being asked.
   struct Dispute {
     QueryToken token = 0;
