@@ -588,8 +588,7 @@ TEST_CASE("What was seen of a server in the old process says nothing of its name
 
 TEST_CASE("A pool with options of its own gets those in place of the general ones") {
   Options options = Harness::default_options();
-  options.pool_options.push_back(
-      {*haproxy::BackendName::parse("shoal"), *haproxy::ServerOptions::parse("maxconn 5")});
+  options.pool_options.push_back({*haproxy::BackendName::parse("shoal"), *haproxy::ServerOptions::parse("maxconn 5")});
   Harness h(options);
   h.run(10ms);
   h.serve("web-1", 1);
@@ -598,7 +597,8 @@ TEST_CASE("A pool with options of its own gets those in place of the general one
   CHECK(h.sent("enable health") == 0);
 }
 
-TEST_CASE("A server that its own task has replaced goes at once, also in a young sidecar that waits for everybody's word") {
+TEST_CASE(
+    "A server that its own task has replaced goes at once, also in a young sidecar that waits for everybody's word") {
   Harness h;
   h.run(10ms);
   h.serve("web-1", 1);
