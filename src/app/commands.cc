@@ -17,6 +17,7 @@
 #include "app/control_client.h"
 #include "app/gossip_driver.h"
 #include "app/gossip_keys.h"
+#include "app/process.h"
 #include "app/sidecar_app.h"
 #include "app/task_app.h"
 #include "base/base64.h"
@@ -35,8 +36,6 @@ namespace shoal::app {
 namespace {
 
 using config::Command;
-
-constexpr int kExitUnavailable = 69;
 
 /// 0, or 69 when stdout cannot take it (a full disk, a closed pipe): a cut answer must not look whole.
 int print(const std::string& text) {
@@ -142,7 +141,8 @@ config::Loaded load_settings(const Command& command, std::span<const std::string
     for (const config::Given& given : loaded.values) {
       Result<void> good;
       if (given.setting->key == "node.tags") good = check_tags(tags_of(loaded.config, "sidecar", "starting"));
-      if (given.setting->key == "gossip.keyring_file") {
+      // Who only asks a running shoal has no need of its keys.
+      if (given.setting->key == "gossip.keyring_file" && !config::asks_running(command.kind)) {
         if (const auto keys = load_gossip_keys(loaded.config.gossip); !keys.ok()) good = keys.error();
       }
       if (!good.ok()) loaded.errors.push_back(config::problem_with(given, good.error().message));
@@ -189,10 +189,7 @@ int run(const config::Loaded& loaded) {
 
 int print_new_key(bool json) {
   std::uint8_t key[32];
-  for (std::size_t i = 0; i < sizeof key; i += sizeof(std::uint64_t)) {
-    const std::uint64_t part = reactor::entropy_u64();
-    std::memcpy(key + i, &part, sizeof part);
-  }
+  reactor::fill_with_entropy(key);
   std::uint8_t memory[base64_size(sizeof key)];
   ByteWriter text(memory);
   base64_encode(text, key);

@@ -252,10 +252,7 @@ void GossipDriver::start(const Tags& tags) {
     options.swim.keys.push_back(key);
     key = serf::Key{};
   }
-  for (std::size_t i = 0; i < options.swim.nonce_seed.size(); i += sizeof(std::uint64_t)) {
-    const std::uint64_t chance = reactor::entropy_u64();
-    std::memcpy(options.swim.nonce_seed.data() + i, &chance, sizeof chance);
-  }
+  reactor::fill_with_entropy(options.swim.nonce_seed);
   SHOAL_ASSERT(options.swim.label.assign(config_.gossip.label));
   snapshot_.open(config_.gossip.snapshot_dir, config::to_text(*config_.role), config_.gossip.members_max);
   options.clock_seen = snapshot_.clocks().member;
@@ -407,8 +404,6 @@ void GossipDriver::rejoin_next() {
   rejoin_.pop_back();
   drive([&](Instant now) { node_->rejoin(now, rejoining_, outbox_); });
 }
-
-// ---- Keys
 
 void GossipDriver::on_stranger(const Endpoint& source) {
   if (loop_.now() < stranger_after_) return;

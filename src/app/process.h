@@ -9,7 +9,6 @@ namespace shoal::app {
 
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitUnavailable = 69;
-inline constexpr int kExitBadSettings = 78;
 
 /// stderr as the operator asked for it.
 class ProcessLog {

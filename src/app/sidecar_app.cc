@@ -10,6 +10,7 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "base/hash.h"
+#include "config/cli.h"
 #include "reactor/connect_probe.h"
 #include "reactor/signals.h"
 #include "reactor/unix_stream.h"
@@ -136,7 +137,7 @@ class SidecarApp final : private GossipHandler {
   }
   int bad_settings(const std::string& why) {
     log_.error(why);
-    return kExitBadSettings;
+    return config::kExitBadSettings;
   }
 
   /// One of the two connections to HAProxy's socket. Connecting succeeds or fails at once; the core hears of it in the

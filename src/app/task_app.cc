@@ -11,6 +11,7 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/ready_probe.h"
+#include "config/cli.h"
 #include "config/placeholders.h"
 #include "reactor/listener.h"
 #include "reactor/notify_socket.h"
@@ -112,7 +113,7 @@ class TaskApp final : private GossipHandler {
   }
   int bad_settings(const std::string& why) {
     log_.error(why);
-    return kExitBadSettings;
+    return config::kExitBadSettings;
   }
 
   [[nodiscard]] std::uint16_t service_port() const {

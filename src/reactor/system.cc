@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -22,10 +24,15 @@
 namespace shoal::reactor {
 
 std::uint64_t entropy_u64() {
-  std::uint64_t value = 0;
-  // Up to 256 bytes come whole; only a signal before the kernel's pool is ready can interrupt.
-  while (::getrandom(&value, sizeof value, 0) != sizeof value) SHOAL_ASSERT(errno == EINTR);
-  return value;
+  std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
+  fill_with_entropy(bytes);
+  return std::bit_cast<std::uint64_t>(bytes);
+}
+
+void fill_with_entropy(MutableBytes out) {
+  constexpr std::size_t kWholeMost = 256;  // Come whole; only a signal before the kernel's pool is ready can interrupt.
+  SHOAL_ASSERT(out.size() <= kWholeMost);
+  while (::getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size())) SHOAL_ASSERT(errno == EINTR);
 }
 
 std::int64_t wall_clock_ms() {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/endpoint.h"
 #include "base/result.h"
 
@@ -15,6 +16,8 @@ namespace shoal::reactor {
 
 /// From the kernel; never fails.
 [[nodiscard]] std::uint64_t entropy_u64();
+/// The same for a whole key or seed.
+void fill_with_entropy(MutableBytes out);
 
 /// Milliseconds since 1970. For start ids and log lines: it may jump, so nothing is timed with it.
 [[nodiscard]] std::int64_t wall_clock_ms();

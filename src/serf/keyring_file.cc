@@ -67,7 +67,7 @@ class Parser {
     std::array<std::uint8_t, kKeyTextMax> raw{};
     const auto size = base64_decode(word, raw);
     if (!size) return error(start, "the key is not base64", "take a key as `serf keygen` makes it, padding included");
-    if (*size != 16 && *size != 24 && *size != 32) {
+    if (!wire::AeadKey::size_ok(*size)) {
       return error(start, "the key has " + std::to_string(*size) + " bytes", "a key has 16, 24 or 32 bytes");
     }
     Key found;

@@ -14,11 +14,12 @@
 
 #include "base/containers.h"
 #include "base/result.h"
+#include "wire/keyring.h"
 
 namespace shoal::serf {
 
-inline constexpr std::size_t kKeyBytesMax = 32;  // A key has 16, 24 or 32 bytes: AES-128, -192 or -256.
-inline constexpr std::size_t kKeyringKeysMax = 16;
+inline constexpr std::size_t kKeyBytesMax = wire::kAeadKeyBytesMax;
+inline constexpr std::size_t kKeyringKeysMax = wire::Keyring::kKeysMax;
 inline constexpr std::size_t kKeyringFileBytesMax = std::size_t{64} << 10;
 
 using Key = FixedBytes<kKeyBytesMax>;

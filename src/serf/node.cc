@@ -1,7 +1,5 @@
 #include "serf/node.h"
 
-#include <algorithm>
-
 namespace shoal::serf {
 namespace {
 
@@ -282,11 +280,7 @@ void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other,
       open_dispute(other);
     }
   }
-  if (out_->conflicts.full()) {
-    ++out_->dropped;
-    return;
-  }
-  out_->conflicts.push_back({existing.name, existing.endpoint, other});
+  tell(out_->conflicts, {existing.name, existing.endpoint, other});
 }
 
 void Node::on_join_result(const swim::JoinResult& result) {
@@ -332,15 +326,9 @@ std::optional<Duration> Node::round_trip(std::string_view node) const {
   return estimate(coordinates_.own(), member->coordinate.at);
 }
 
-void Node::on_datagrams_blocked(const swim::Record& record) {
-  if (out_->blocked.full()) return void(++out_->dropped);
-  out_->blocked.push_back({record.name, record.endpoint});
-}
+void Node::on_datagrams_blocked(const swim::Record& record) { tell(out_->blocked, {record.name, record.endpoint}); }
 
-void Node::on_foreign(const Endpoint& from, swim::Refusal why) {
-  if (out_->foreign.full()) return void(++out_->dropped);
-  out_->foreign.push_back({from, why});
-}
+void Node::on_foreign(const Endpoint& from, swim::Refusal why) { tell(out_->foreign, {from, why}); }
 
 bool Node::set_keys(std::span<const Key> keys) {
   wire::Keyring& ring = swim_.keyring();
@@ -348,36 +336,12 @@ bool Node::set_keys(std::span<const Key> keys) {
   for (const Key& key : keys) {
     if (!wire::AeadKey::size_ok(key.size())) return false;
   }
-  // Nothing in between may be without the primary: nothing is received meanwhile.
-  std::array<Key, wire::Keyring::kKeysMax> old;
-  const std::size_t olds = ring.size();
-  for (std::size_t i = 0; i < olds; ++i) SHOAL_ASSERT(old[i].assign(ring[i].raw()));
-  const auto wanted = [keys](const Key& key) {
-    return std::any_of(keys.begin(), keys.end(), [&](const Key& one) { return same_bytes(one.view(), key.view()); });
-  };
-  // Out with those that are gone, to make room; the primary can only go when another has its place.
-  for (std::size_t i = 1; i < olds; ++i) {
-    if (!wanted(old[i])) static_cast<void>(ring.remove(old[i].view()));
-  }
-  if (ring.size() == wire::Keyring::kKeysMax && !wanted(old[0])) {
-    // Full of wanted ones and the old primary: one of the wanted is there already, and takes its place.
-    static_cast<void>(ring.use(ring[1].raw()));
-    static_cast<void>(ring.remove(old[0].view()));
-  }
-  // The old primary goes before the others come: with it they could be one too many.
-  SHOAL_ASSERT(ring.add(keys[0].view()) == wire::KeyResult::kOk && ring.use(keys[0].view()) == wire::KeyResult::kOk);
-  if (!wanted(old[0])) static_cast<void>(ring.remove(old[0].view()));
+  // Nothing is received meanwhile, so nothing misses a key.
+  ring.clear();
   for (const Key& key : keys) SHOAL_ASSERT(ring.add(key.view()) == wire::KeyResult::kOk);
-  for (Key& key : old) key = Key{};
   return true;
 }
 
-void Node::on_stranger_ping(const Endpoint& source) {
-  if (out_->strangers.full()) {
-    ++out_->dropped;
-    return;
-  }
-  out_->strangers.push_back({source});
-}
+void Node::on_stranger_ping(const Endpoint& source) { tell(out_->strangers, {source}); }
 
 }  // namespace shoal::serf

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "serf/coordinates.h"
@@ -201,6 +202,12 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void broadcast_join_intent();
   void copy_record(Member& member, const swim::Record& record) const;
   void emit(MemberEventKind kind, std::string_view name);
+  /// News for the outbox; what has no room is dropped and counted.
+  template <typename T>
+  void tell(FixedVector<T>& news, const std::type_identity_t<T>& event) {
+    if (news.full()) return void(++out_->dropped);
+    news.push_back(event);
+  }
   void reap();
   void recall(Member& member);
   void reconnect();

@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kRelaysMax = 16;  // Of one answer, whatever the query asks for.
 constexpr LamportTime kWindow = 512;    // Serf's event and query buffers; older messages are dropped.
 
+[[nodiscard]] std::uint64_t mark_of(LamportTime ltime, std::uint32_t id) { return mix64(ltime) ^ id; }
+
 [[nodiscard]] bool too_old(LamportTime ltime, LamportTime clock) { return clock > kWindow && ltime < clock - kWindow; }
 
 }  // namespace
@@ -97,7 +99,7 @@ void Node::on_query_message(Bytes payload, bool via_stream) {
       return void(++counters_.queries_old);
     }
   }
-  if (!seen_queries_.insert(mix64(query.ltime) ^ query.id)) return void(++counters_.queries_repeated);
+  if (!seen_queries_.insert(mark_of(query.ltime, query.id))) return void(++counters_.queries_repeated);
   if (!direct) queries_queue_.push(payload);
   deliver_query(query, via_stream);
 }
@@ -261,18 +263,12 @@ void Node::relay_response(const QueryRef& ref, Bytes message) {
   wire::encode(writer, wire::Relay{ref.reply_to.addr.raw(), ref.reply_to.port,
                                    asker == nullptr ? std::string_view() : asker->name.view(), message});
   if (!writer.ok()) return;
-  const std::span<const Slot> slots = members_.slots();
   InlineVector<Slot, kRelaysMax> picks;
-  // Random draws, three a member at most, so that a large table is not walked.
-  for (std::size_t draws = 3 * slots.size(); draws > 0 && picks.size() < ref.relay_factor && !picks.full(); --draws) {
-    const Slot slot = slots[rng_.below(slots.size())];
+  swim::draw_slots(members_.slots(), ref.relay_factor, rng_, picks, [&](Slot slot) {
     const Member& helper = members_[slot];
-    const bool fits = helper.status == Status::kAlive && helper.versions[1] >= 5 && helper.name != name() &&
-                      !same_place(helper.endpoint, ref.reply_to);
-    bool picked = false;
-    for (const Slot pick : picks) picked = picked || pick == slot;
-    if (fits && !picked) picks.push_back(slot);
-  }
+    return helper.status == Status::kAlive && helper.versions[1] >= 5 && helper.name != name() &&
+           !same_place(helper.endpoint, ref.reply_to);
+  });
   for (const Slot pick : picks) swim_.send_user(now_, members_[pick].endpoint, writer.written(), out_->net);
 }
 
@@ -301,7 +297,7 @@ const Member* Node::member_at(const Endpoint& endpoint) const {
 bool Node::respond(Instant now, const QueryRef& ref, Bytes payload, Outbox& out) {
   begin(now, out);
   // Remembered only when it went: an answer that was too large may be followed by a shorter one.
-  const std::uint64_t mark = mix64(ref.ltime) ^ ref.id;
+  const std::uint64_t mark = mark_of(ref.ltime, ref.id);
   const bool sent = now <= ref.deadline && !answered_queries_.contains(mark) && send_response(ref, payload, 0);
   if (sent) static_cast<void>(answered_queries_.insert(mark));
   end();

@@ -278,19 +278,12 @@ void Core::gossip() {
   const Duration interval = options_.timing.gossip_interval;
   deadline(Timer::kGossip) = now_ + (leaving() ? interval / 4 : interval);
   if (options_.timing.gossip_nodes == 0 || members_.size() < 2) return;
-  picks_.clear();
-  const std::span<const Slot> slots = members_.slots();
-  // As memberlist: random draws, at most three a member, so that a large table is not walked.
-  for (std::size_t draws = 3 * slots.size(); draws > 0 && picks_.size() < options_.timing.gossip_nodes; --draws) {
-    const Slot slot = slots[rng_.below(slots.size())];
+  draw_slots(members_.slots(), options_.timing.gossip_nodes, rng_, picks_, [this](Slot slot) {
     const Record& record = members_[slot];
     const bool lately_dead =
         record.state == State::kDead && now_ - record.state_change <= options_.timing.gossip_to_the_dead;
-    if (slot == self_ || (record.gone() && !lately_dead)) continue;
-    bool picked = false;
-    for (const Slot pick : picks_) picked = picked || pick == slot;
-    if (!picked && !picks_.full()) picks_.push_back(slot);
-  }
+    return slot != self_ && (!record.gone() || lately_dead);
+  });
   for (const Slot slot : picks_) {
     const std::size_t budget = wire::kPacketBudget - wire::kCompoundHeaderBytes - wire::packet_overhead(security_);
     sealer_.begin(security_);

@@ -265,6 +265,7 @@ class Core final : private wire::MessageSink {
   void refute(std::uint32_t accused);
   void announce_self();
   void forget_own_news();
+  [[nodiscard]] static wire::Alive alive_of(const Record& record);
   void broadcast_alive(const Record& record, std::uint64_t key);
   void send_alive(const Endpoint& to, const Record& record);
   void expire_suspicions();

@@ -44,6 +44,19 @@ struct Record {
   [[nodiscard]] bool gone() const { return state == State::kDead || state == State::kLeft; }
 };
 
+/// Picks up to `count` of the slots for which `fits(slot)`, each once. As memberlist: random draws, at most three a
+/// member, so that a large table is not walked.
+template <typename Picks, typename Fits>
+void draw_slots(std::span<const Slot> slots, std::size_t count, Rng& rng, Picks& picks, Fits&& fits) {
+  picks.clear();
+  for (std::size_t draws = 3 * slots.size(); draws > 0 && picks.size() < count && !picks.full(); --draws) {
+    const Slot slot = slots[rng.below(slots.size())];
+    bool picked = !fits(slot);
+    for (const Slot pick : picks) picked = picked || pick == slot;
+    if (!picked) picks.push_back(slot);
+  }
+}
+
 class Members {
  public:
   Members(std::size_t members_max, std::uint64_t hash_seed) : table_(members_max, hash_seed) {}

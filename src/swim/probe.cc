@@ -87,15 +87,9 @@ void Core::probe_indirectly() {
   probe_.phase = Probe::Phase::kIndirect;
   const Record& record = members_[target];
 
-  picks_.clear();
-  const std::span<const Slot> slots = members_.slots();
-  for (std::size_t draws = 3 * slots.size(); draws > 0 && picks_.size() < options_.timing.indirect_checks; --draws) {
-    const Slot slot = slots[rng_.below(slots.size())];
-    if (slot == self_ || slot == target || members_[slot].state != State::kAlive) continue;
-    bool picked = false;
-    for (const Slot pick : picks_) picked = picked || pick == slot;
-    if (!picked && !picks_.full()) picks_.push_back(slot);
-  }
+  draw_slots(members_.slots(), options_.timing.indirect_checks, rng_, picks_, [this, target](Slot slot) {
+    return slot != self_ && slot != target && members_[slot].state == State::kAlive;
+  });
   for (const Slot helper : picks_) {
     const bool nack = members_[helper].versions[1] >= 4;
     if (nack) ++probe_.nacks_expected;

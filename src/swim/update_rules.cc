@@ -22,11 +22,15 @@ bool Core::allowed(const IpAddress& address) const {
   return false;
 }
 
+wire::Alive Core::alive_of(const Record& record) {
+  return {record.incarnation,   record.name.view(), record.endpoint.addr.raw(),
+          record.endpoint.port, record.meta.view(), record.versions};
+}
+
 void Core::broadcast_alive(const Record& record, std::uint64_t key) {
   std::array<std::uint8_t, BroadcastQueue::kMessageBytesMax> memory;
   ByteWriter writer(memory);
-  wire::encode(writer, wire::Alive{record.incarnation, record.name.view(), record.endpoint.addr.raw(),
-                                   record.endpoint.port, record.meta.view(), record.versions});
+  wire::encode(writer, alive_of(record));
   SHOAL_ASSERT(writer.ok());
   queue_.push(writer.written(), key);
 }
@@ -34,8 +38,7 @@ void Core::broadcast_alive(const Record& record, std::uint64_t key) {
 void Core::send_alive(const Endpoint& to, const Record& record) {
   std::array<std::uint8_t, BroadcastQueue::kMessageBytesMax> memory;
   ByteWriter writer(memory);
-  wire::encode(writer, wire::Alive{record.incarnation, record.name.view(), record.endpoint.addr.raw(),
-                                   record.endpoint.port, record.meta.view(), record.versions});
+  wire::encode(writer, alive_of(record));
   sealer_.begin(security_);
   if (writer.ok() && sealer_.add(writer.written())) send_sealed(to, false);
 }

@@ -42,6 +42,11 @@ KeyResult Keyring::use(Bytes key) {
   return KeyResult::kOk;
 }
 
+void Keyring::clear() {
+  for (AeadKey& key : keys_) key.clear();
+  order_.clear();
+}
+
 KeyResult Keyring::remove(Bytes key) {
   const std::size_t at = find(key);
   if (at == kNone) return KeyResult::kOk;

@@ -38,6 +38,9 @@ class Keyring {
   /// Forgets a key and wipes it. One that is not there is fine, and so is one of no valid size.
   [[nodiscard]] KeyResult remove(Bytes key);
 
+  /// Forgets and wipes all of them.
+  void clear();
+
   [[nodiscard]] bool empty() const { return order_.empty(); }
   [[nodiscard]] std::size_t size() const { return order_.size(); }
   /// In order, 0 is the primary. REQUIRES: i < size().
