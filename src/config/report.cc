@@ -146,9 +146,9 @@ constexpr std::string_view kSteerHelp =
     "maint   The same in HAProxy's state maint: nothing goes there any more.\n"
     "ready   Undoes both.\n"
     "--stop  The task drains and stops, as on SIGTERM.\n\n"
-    "NAME is a task's node name, or its server's name in HAProxy. Any member may be asked. The task keeps the wish, so\n"
-    "that sidecars and HAProxies that come later keep to it; it ends with the task. `shoal members` shows it as the tag\n"
-    "`wish`. What was set by hand on HAProxy's socket is undone there.\n\n";
+    "NAME is a task's node name, or its server's name in HAProxy. Any member may be asked. The task keeps the wish,\n"
+    "so that sidecars and HAProxies that come later keep to it; it ends with the task. `shoal members` shows it as\n"
+    "the tag `wish`. What was set by hand on HAProxy's socket is undone there.\n\n";
 
 constexpr std::string_view kKeygenHelp =
     "Usage: shoal keygen [-o json]\n\n"
