@@ -8,6 +8,7 @@
 #include "announce/registrar.h"
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
+#include "app/pool_file.h"
 #include "app/process.h"
 #include "base/hash.h"
 #include "config/cli.h"
@@ -72,6 +73,7 @@ announce::MemberStatus announce_status(sidecar::MemberStatus status) {
   switch (status) {
     case sidecar::MemberStatus::kAlive: return announce::MemberStatus::kAlive;
     case sidecar::MemberStatus::kSuspect: return announce::MemberStatus::kSuspect;
+    case sidecar::MemberStatus::kRemembered: break;  // Gossip never says so.
     case sidecar::MemberStatus::kLeaving:
     case sidecar::MemberStatus::kLeft: return announce::MemberStatus::kLeft;
     case sidecar::MemberStatus::kFailed: return announce::MemberStatus::kFailed;
@@ -101,6 +103,7 @@ class SidecarApp final : private GossipHandler {
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
                  [](const announce::Steering&) { return std::string("this is a sidecar"); }),
+        pool_file_(loop_, log_),
         core_out_(1, haproxy::SessionOptions{}),
         main_stream_(*this, haproxy::Stream::kMain),
         probe_stream_(*this, haproxy::Stream::kProbe),
@@ -206,6 +209,10 @@ class SidecarApp final : private GossipHandler {
     core_ = std::make_unique<sidecar::Core>(core_options(config_, gossip_.advertise()), rng_.fork(), loop_.now());
     log_.info("sidecar started", {{"node", config_.node.name}, {"socket", config_.haproxy.socket}});
     gossip_.start(tags_of(config_, "sidecar", "ready"));
+    for (const sidecar::LastServer& server : pool_file_.open(config_.haproxy.state_file, config_.gossip.members_max)) {
+      drive_core([&](Instant now) { core_->remember(now, server, core_out_); });
+    }
+    pool_file_.follow(*core_);
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
   }
@@ -235,6 +242,7 @@ class SidecarApp final : private GossipHandler {
   }
 
   void finish() {
+    pool_file_.close();
     control_.close();
     gossip_.close();
     gossip_.log_refused();
@@ -451,6 +459,7 @@ class SidecarApp final : private GossipHandler {
   GossipDriver gossip_;
   GossipControl control_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
+  PoolFile pool_file_;
   sidecar::Outbox core_out_;
   RuntimeStream main_stream_;
   RuntimeStream probe_stream_;

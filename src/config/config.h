@@ -131,6 +131,7 @@ struct Haproxy {
   std::string server_prefix;
   Duration reconcile_interval{};
   Duration grace{};
+  std::string state_file;  // Empty: none.
 };
 
 struct Sidecar {

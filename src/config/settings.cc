@@ -281,6 +281,10 @@ constexpr std::array kSettings = {
     Setting{"haproxy.grace", "", Type::kDuration, Concerns::kSidecar, false, kTime, "30s", "", "\"30s\"",
             "How long a failed task's server stays in maintenance before it is deleted.", 10 * kSecond, kDay,
             &set_duration<&Config::haproxy, &Haproxy::grace>},
+    Setting{"haproxy.state_file", "", Type::kText, Concerns::kSidecar, false, "FILE", "", "none is kept",
+            "\"/var/lib/shoal/pool.json\"",
+            "The last good pool, to serve from after a restart until gossip has found the tasks.", 0, 0,
+            &set_text<&check_file_path, &Config::haproxy, &Haproxy::state_file>},
 
     Setting{"sidecar.solicit_interval", "--solicit-interval", Type::kDuration, Concerns::kSidecar, false, kTime, "30s",
             "", "\"30s\"", "How often tasks that are not known well are asked to announce again.", kSecond, kHour,

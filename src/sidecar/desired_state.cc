@@ -61,7 +61,8 @@ Wanted wanted(const Fact& fact, const Policy& policy, Instant now) {
   if (result.objection != Objection::kNone) return result;
   switch (fact.status) {
     case MemberStatus::kAlive:
-    case MemberStatus::kSuspect: return of_a_member_that_is_there(fact, policy);
+    case MemberStatus::kSuspect:
+    case MemberStatus::kRemembered: return of_a_member_that_is_there(fact, policy);
     case MemberStatus::kFailed:
       result.goal = now >= fact.gone_since + policy.grace ? Goal::kAbsent : Goal::kOut;
       if (result.goal == Goal::kOut) result.changes_at = fact.gone_since + policy.grace;
