@@ -33,7 +33,7 @@ struct PoolOptions {
 
 struct Options {
   static constexpr std::size_t kProxiesMax = 8;
-  InlineVector<FixedString<108>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
+  InlineVector<FixedString<128>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
   RegistryOptions registry;
   Policy policy;
   haproxy::SessionOptions session;
