@@ -131,6 +131,7 @@ struct Haproxy {
   std::string server_prefix;
   Duration reconcile_interval{};
   Duration grace{};
+  std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
 };
 
 struct Sidecar {
