@@ -147,6 +147,7 @@ struct Haproxy {
   Duration reconcile_interval{};
   Duration grace{};
   std::string state_file;  // Empty: none.
+  std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
 };
 
 struct Sidecar {

@@ -49,8 +49,8 @@ constexpr std::string_view kSources =
 
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 stopped as asked; the worker's own status (128+n for a signal); 64 usage; 78 bad settings;\n"
-    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker cannot be\n"
-    "executed / was not found.\n";
+    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker (or HAProxy)\n"
+    "cannot be executed / was not found.\n";
 
 std::string role_help(Role role) {
   std::string out;
@@ -62,8 +62,16 @@ std::string role_help(Role role) {
         "{addr}, {port} and {fd} in the worker's words are filled in; {{ is a brace.\n\n";
   } else {
     out =
-        "Usage: shoal sidecar [flags]\n\n"
-        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets.\n\n";
+        "Usage: shoal sidecar [flags] [-- HAPROXY ARGS...]
+
+"
+        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets. With a
+"
+        "command after -- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on
+"
+        "SIGHUP.
+
+";
   }
   out += "Flags:\n" + std::string(kGeneralOptions);
   for (const Setting& setting : settings()) {
@@ -83,6 +91,7 @@ constexpr std::string_view kTopHelp =
     "Usage:\n"
     "  shoal task [flags] -- WORKER ARGS...  Run a worker and announce it.\n"
     "  shoal sidecar [flags]                 Keep HAProxy's servers true; runs beside HAProxy.\n"
+    "  shoal sidecar [flags] -- HAPROXY ...  The same, and run HAProxy.\n"
     "  shoal -c FILE [flags]                 Run what the file's role says.\n"
     "  shoal members                         Show the cluster as a running shoal sees it.\n"
     "  shoal keys list|install|use|remove    Change the keys of the whole cluster.\n"

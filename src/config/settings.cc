@@ -150,10 +150,26 @@ std::string set_advertise_port(const Setting& setting, const Words& words, Confi
   return set_integer<&Config::task, &Task::advertise_port>(setting, words, config);
 }
 
-std::string set_command(const Setting&, const Words& words, Config& config) {
+std::string check_argv(const Words& words) {
   if (words.empty() || words[0].empty()) return "is empty; name the program to run";
   for (const std::string& word : words) {
     if (word.find('\0') != std::string::npos) return "has a NUL in it";
+  }
+  return {};
+}
+
+/// HAProxy's own words are passed on untouched: no placeholders.
+std::string set_haproxy_command(const Setting&, const Words& words, Config& config) {
+  if (std::string wrong = check_argv(words); !wrong.empty()) return wrong;
+  if (std::find(words.begin() + 1, words.end(), "-D") != words.end())
+    return "has -D, which sends HAProxy into the background, out of shoal's sight; write -W -db in its place";
+  config.haproxy.command = words;
+  return {};
+}
+
+std::string set_command(const Setting&, const Words& words, Config& config) {
+  if (std::string wrong = check_argv(words); !wrong.empty()) return wrong;
+  for (const std::string& word : words) {
     const std::string_view unknown = unknown_placeholder(word);
     if (unknown.empty()) continue;
     return "has the placeholder " + std::string(unknown) +
@@ -293,6 +309,10 @@ constexpr std::array kSettings = {
             "\"/var/lib/shoal/pool.json\"",
             "The last good pool, to serve from after a restart until gossip has found the tasks.", 0, 0,
             &set_text<&check_file_path, &Config::haproxy, &Haproxy::state_file>},
+    Setting{"haproxy.command", "-", Type::kCommand, Concerns::kSidecar, false, "COMMAND ARGS...", "",
+            "HAProxy is started by somebody else",
+            "[\"haproxy\", \"-W\", \"-db\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]",
+            "HAProxy, started and supervised by shoal; on the command line after --.", 0, 0, &set_haproxy_command},
 
     Setting{"sidecar.solicit_interval", "--solicit-interval", Type::kDuration, Concerns::kSidecar, false, kTime, "30s",
             "", "\"30s\"", "How often tasks that are not known well are asked to announce again.", kSecond, kHour,
@@ -340,7 +360,6 @@ constexpr std::array kSettings = {
 
 constexpr std::array kFutureKeys = {
     FutureKey{"haproxy.removal_floor", "", "no share of a pool is held back"},
-    FutureKey{"haproxy.command", "", "start HAProxy beside shoal"},
     FutureKey{"haproxy.allow_addr", "", "a task's server has the task's own address"},
     FutureKey{"haproxy.mode", "", "servers are set through the runtime socket"},
     FutureKey{"worker.socket", "--worker-socket", "the worker inherits the listening socket"},
