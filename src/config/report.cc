@@ -62,16 +62,10 @@ std::string role_help(Role role) {
         "{addr}, {port} and {fd} in the worker's words are filled in; {{ is a brace.\n\n";
   } else {
     out =
-        "Usage: shoal sidecar [flags] [-- HAPROXY ARGS...]
-
-"
-        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets. With a
-"
-        "command after -- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on
-"
-        "SIGHUP.
-
-";
+        "Usage: shoal sidecar [flags] [-- HAPROXY ARGS...]\n\n"
+        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets. With a\n"
+        "command after -- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on\n"
+        "SIGHUP.\n\n";
   }
   out += "Flags:\n" + std::string(kGeneralOptions);
   for (const Setting& setting : settings()) {

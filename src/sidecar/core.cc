@@ -48,6 +48,12 @@ void Core::on_member(Instant now, std::string_view node, const IpAddress& addr, 
   pump(now, out);
 }
 
+void Core::on_wish(Instant now, std::string_view node, announce::Wish wish, Outbox& out) {
+  begin_input(now, out);
+  registry_.set_wish(node, wish);
+  pump(now, out);
+}
+
 void Core::on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out) {
   begin_input(now, out);
   const WordVerdict verdict = registry_.on_announcement(now, node, word);

@@ -78,6 +78,8 @@ class Core final {
 
   // Facts. The caller has checked that the word comes from the node (registrar); bad content is answered by `standing`.
   void on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status, Outbox& out);
+  /// What an operator wants of the node's server, from its tag.
+  void on_wish(Instant now, std::string_view node, announce::Wish wish, Outbox& out);
   void on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out);
   void on_departure(Instant now, std::string_view node, const announce::Departure& word, Outbox& out);
   /// The cluster has been joined and every known task has had time to answer a solicit.

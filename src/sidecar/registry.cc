@@ -119,6 +119,13 @@ std::uint32_t Registry::on_member(Instant now, std::string_view node, const IpAd
   return index;
 }
 
+void Registry::set_wish(std::string_view node, announce::Wish wish) {
+  const std::uint32_t index = find(node);
+  if (index == kNone || facts_[index].wish == wish) return;
+  facts_[index].wish = wish;
+  mark_changed(index);
+}
+
 std::uint32_t Registry::remember(Instant now, const LastServer& server) {
   if (find(server.node.view()) != kNone) return kNone;  // What gossip has said already counts.
   const std::uint32_t index = on_member(now, server.node.view(), server.addr, MemberStatus::kRemembered);

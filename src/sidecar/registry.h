@@ -48,10 +48,11 @@ struct Fact {
   bool departed = false;        // Final for its start.
   bool needs_word = false;      // Failed or left since the last word: that word does not count any more.
   bool shadowed = false;        // Another alive task announced this place later.
-  bool name_taken = false;      // Another node holds the server's name.
-  bool servable = true;         // Could be served at all; a word that cannot takes nobody's place.
-  std::uint64_t claim = 0;      // Order of the first announce of each start.
-  haproxy::ServerName server;   // Empty without a word.
+  announce::Wish wish = announce::Wish::kNone;  // An operator's, by way of the task's tag.
+  bool name_taken = false;                      // Another node holds the server's name.
+  bool servable = true;                         // Could be served at all; a word that cannot takes nobody's place.
+  std::uint64_t claim = 0;                      // Order of the first announce of each start.
+  haproxy::ServerName server;                   // Empty without a word.
 
   Reach reach = Reach::kUnknown;
   VerifyResult reach_result = VerifyResult::kConnected;
@@ -64,8 +65,8 @@ struct Fact {
 
   [[nodiscard]] Endpoint place() const { return Endpoint{addr, word.port}; }
   [[nodiscard]] bool is_there() const {
-    return is_member && (status == MemberStatus::kAlive || status == MemberStatus::kSuspect ||
-                         status == MemberStatus::kRemembered);
+    return is_member &&
+           (status == MemberStatus::kAlive || status == MemberStatus::kSuspect || status == MemberStatus::kRemembered);
   }
 };
 
@@ -87,6 +88,8 @@ class Registry {
 
   /// The node's fact, or kNone when there is no room for it.
   std::uint32_t on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status);
+  /// An operator's wish for the node's server. An unknown node has none.
+  void set_wish(std::string_view node, announce::Wish wish);
   /// A server of the last pool: as if its node were there and had announced it, until gossip says otherwise.
   std::uint32_t remember(Instant now, const LastServer& server);
   [[nodiscard]] WordVerdict on_announcement(Instant now, std::string_view node, const announce::Announcement& word);
