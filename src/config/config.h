@@ -131,6 +131,7 @@ struct Haproxy {
   std::string server_prefix;
   Duration reconcile_interval{};
   Duration grace{};
+  std::uint32_t removal_floor = 50;  // Percent, 0 to 100.
 };
 
 struct Sidecar {

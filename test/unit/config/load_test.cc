@@ -90,6 +90,7 @@ TEST_CASE("defaults are those of the design") {
   CHECK(proxy.haproxy.server_prefix == "shoal-");
   CHECK(proxy.haproxy.reconcile_interval == Duration(5s));
   CHECK(proxy.haproxy.grace == Duration(30s));
+  CHECK(proxy.haproxy.removal_floor == 50);
   CHECK(proxy.sidecar.solicit_interval == Duration(30s));
   CHECK(proxy.log.level == LogLevel::kInfo);
   CHECK(proxy.log.format == LogFormatChoice::kAuto);
@@ -139,6 +140,12 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[haproxy]\ngrace = '9s'\n") == "shoal.toml:2: haproxy.grace = \"9s\": must be from 10s to 24h");
   CHECK(in_file("[haproxy]\ngrace = '9'\n") ==
         "shoal.toml:2: haproxy.grace = \"9\": is no duration; write it as 500ms, 30s or 1m30s");
+  for (const char* const bad : {"101%", "-1%", "50 %", "%", "", "half"}) {
+    const std::string text = std::string("[haproxy]\nremoval_floor = '") + bad + "'\n";
+    CHECK(in_file(text.c_str()).find("write it as 0% to 100%") != std::string::npos);
+  }
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
   CHECK(in_file("[haproxy]\nsocket = ['/a', '/b']\n").find("exactly one socket") != std::string::npos);
   CHECK(in_file("[haproxy]\nsocket = []\n").find("exactly one socket") != std::string::npos);
   CHECK(in_file("[haproxy]\nverify = 'check'\n").find("not in this version; use connect or none") != std::string::npos);
