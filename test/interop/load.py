@@ -101,9 +101,10 @@ class Client(threading.Thread):
 class Load:
     """load.py as a process of its own, so that its threads do not share this interpreter."""
 
-    def __init__(self, port, seconds, clients=12, pause_ms=4):
+    def __init__(self, port, seconds, clients=12, pause_ms=4, inside=()):
+        """`inside`: words before the command, for another network."""
         self._process = subprocess.Popen(
-            ["/usr/bin/python3", os.path.abspath(__file__), str(port), "--seconds", str(seconds), "--clients",
+            [*inside, "/usr/bin/python3", os.path.abspath(__file__), str(port), "--seconds", str(seconds), "--clients",
              str(clients),
              "--pause-ms", str(pause_ms)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
