@@ -99,7 +99,8 @@ class SidecarApp final : private GossipHandler {
         rng_(reactor::entropy_u64()),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_),
+        control_(loop_, config, log_, gossip_,
+                 [](const announce::Steering&) { return std::string("this is a sidecar"); }),
         core_out_(1, haproxy::SessionOptions{}),
         main_stream_(*this, haproxy::Stream::kMain),
         probe_stream_(*this, haproxy::Stream::kProbe),
@@ -285,6 +286,7 @@ class SidecarApp final : private GossipHandler {
   }
 
   void on_response(std::uint64_t token, std::string_view from, Bytes payload) override {
+    if (control_.on_response(token, from, payload)) return;
     drive_registrar([&](Instant now) { registrar_->on_solicit_answer(now, token, from, payload, *registrar_out_); });
   }
 

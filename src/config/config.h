@@ -29,7 +29,7 @@ struct Tag {
 
 struct Node {
   std::string name;       // Never empty, at most 255 bytes, no control bytes.
-  std::vector<Tag> tags;  // Without `role` and `state`, which are shoal's own. Each name once.
+  std::vector<Tag> tags;  // Without those that are shoal's own. Each name once.
 };
 
 /// Where an existing member may be found. Names are resolved anew at each attempt, so they stay text here.

@@ -91,6 +91,8 @@ constexpr std::string_view kTopHelp =
     "  shoal keygen                          Make a key.\n"
     "  shoal event NAME [PAYLOAD]            Send an event to every member.\n"
     "  shoal force-leave NAME                Call a failed member gone for good.\n"
+    "  shoal drain|maint NAME [--stop]       Take a task out of rotation in every HAProxy; --stop: end it, too.\n"
+    "  shoal ready NAME                      Undo that.\n"
     "  shoal config check [-c FILE] [flags]  Check all settings and start nothing.\n"
     "  shoal config print [-c FILE] [flags]  Show each value and where it came from.\n"
     "  shoal config reference                Describe every setting.\n"
@@ -136,6 +138,19 @@ constexpr std::string_view kEventHelp =
     "Usage: shoal event NAME [PAYLOAD] [--coalesce]\n\n"
     "Sends a serf user event to every member. --coalesce: receivers may keep only the latest of that name.\n"
     "A PAYLOAD that begins with a dash goes after --.\n\n";
+
+constexpr std::string_view kSteerHelp =
+    "Usage: shoal drain NAME [--stop]\n"
+    "       shoal maint NAME [--stop]\n"
+    "       shoal ready NAME\n\n"
+    "drain   Takes the task's server out of rotation in every HAProxy, in HAProxy's state drain: what a cookie or a\n"
+    "        stick table binds to it still goes there.\n"
+    "maint   The same in HAProxy's state maint: nothing goes there any more.\n"
+    "ready   Undoes both.\n"
+    "--stop  The task drains and stops, as on SIGTERM.\n\n"
+    "NAME is a task's node name, or its server's name in HAProxy. Any member may be asked. The task keeps the wish,\n"
+    "so that sidecars and HAProxies that come later keep to it; it ends with the task. `shoal members` shows it as\n"
+    "the tag `wish`. What was set by hand on HAProxy's socket is undone there.\n\n";
 
 constexpr std::string_view kKeygenHelp =
     "Usage: shoal keygen [-o json]\n\n"
@@ -223,6 +238,7 @@ std::string help_text(std::string_view topic) {
   if (topic == "keys") return std::string(kKeysHelp) + std::string(kAskHelp);
   if (topic == "force-leave") return std::string(kForceLeaveHelp) + std::string(kAskHelp);
   if (topic == "event") return std::string(kEventHelp) + std::string(kAskHelp);
+  if (topic == "drain" || topic == "ready" || topic == "maint") return std::string(kSteerHelp) + std::string(kAskHelp);
   if (topic == "keygen") return std::string(kKeygenHelp);
   return std::string(kTopHelp) + std::string(kSources) + "\n" + std::string(kExitCodes);
 }

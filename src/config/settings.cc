@@ -194,7 +194,7 @@ constexpr std::array kSettings = {
             "\"web-1\"", "Name in the cluster; must be another one at each start.", 0, 0,
             &set_text<&check_node_name, &Config::node, &Node::name>},
     Setting{"node.tags", "--tag", Type::kTags, Concerns::kBoth, false, "NAME=VALUE", "", "no further tags",
-            "{ zone = \"a\" }", "Further serf tags; role, state and shoal are shoal's own.", 0, 0, &set_tags},
+            "{ zone = \"a\" }", "Further serf tags; role, state, shoal and wish are shoal's own.", 0, 0, &set_tags},
 
     Setting{"gossip.bind", "--bind", Type::kText, Concerns::kBoth, false, "ADDRESS[:PORT]", "",
             "sidecar 0.0.0.0:7946; task 0.0.0.0 and the first free port of 7947 to 7999, else any", "\"0.0.0.0:7946\"",

@@ -213,6 +213,9 @@ TEST_CASE("commands that ask a running shoal take their words, their flags and t
   CHECK(good({"keys", "remove", "K="}).kind == Kind::kKeysRemove);
   CHECK(good({"force-leave", "web-1", "--prune"}).prune);
   CHECK_FALSE(good({"force-leave", "web-1"}).prune);
+  CHECK(good({"drain", "web-1", "--stop"}).stop);
+  CHECK(good({"maint", "web-1"}).wish == "maint");
+  CHECK(good({"ready", "web-1"}).subject == "web-1");
   const Command event = good({"event", "deploy", "v1 x", "--coalesce", "--control-socket", "@a"});
   CHECK(event.kind == Kind::kEvent);
   CHECK(event.subject == "deploy");
