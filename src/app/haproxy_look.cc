@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kQuestion = "show info\n";
 constexpr std::size_t kTextMost = 8192;  // The whole answer has 1 to 2 kB.
 
-reactor::UnixStream::Options small() { return {.write_buffer_bytes = 64, .read_buffer_bytes = 4096}; }
+reactor::ClientStream::Options small() { return {.write_buffer_bytes = 64, .read_buffer_bytes = 4096}; }
 
 }  // namespace
 

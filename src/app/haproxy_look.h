@@ -7,12 +7,12 @@
 #include <functional>
 #include <string>
 
+#include "reactor/client_stream.h"
 #include "reactor/loop.h"
-#include "reactor/unix_stream.h"
 
 namespace shoal::app {
 
-class HaproxyLook final : private reactor::UnixStreamHandler {
+class HaproxyLook final : private reactor::ClientStreamHandler {
  public:
   enum class Answer : std::uint8_t {
     kNobody,   // No such socket, or nobody listens on it.
@@ -35,7 +35,7 @@ class HaproxyLook final : private reactor::UnixStreamHandler {
   reactor::Loop& loop_;
   std::string socket_;
   Told told_;
-  reactor::UnixStream stream_;
+  reactor::ClientStream stream_;
   reactor::Timer timer_;
   std::string text_;  // As much of the answer as is of interest.
 };
