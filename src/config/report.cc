@@ -31,7 +31,7 @@ std::string help_line(const std::string& left, std::string_view right) {
 std::string setting_help(const Setting& setting) {
   const bool repeatable = setting.type == Type::kList || setting.type == Type::kTags;
   std::string help(setting.help);
-  if (repeatable && setting.key != "haproxy.socket") help += " Repeatable.";
+  if (repeatable) help += " Repeatable.";
   std::string out = help_line(flag_of(setting) + " " + std::string(setting.unit), help);
   // The default of server options is a line of its own length; `config reference` shows it whole.
   const std::string fallback = default_text(setting);
@@ -63,8 +63,9 @@ std::string role_help(Role role) {
   } else {
     out =
         "Usage: shoal sidecar [flags] [-- HAPROXY ARGS...]\n\n"
-        "Joins the cluster and keeps the servers of one HAProxy true through its runtime socket. With a command after\n"
-        "-- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on SIGHUP.\n\n";
+        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets. With a\n"
+        "command after -- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on\n"
+        "SIGHUP.\n\n";
   }
   out += "Flags:\n" + std::string(kGeneralOptions);
   for (const Setting& setting : settings()) {

@@ -126,10 +126,18 @@ std::string set_tags(const Setting&, const Words& words, Config& config) {
   return {};
 }
 
-std::string set_socket(const Setting&, const Words& words, Config& config) {
-  if (words.size() != 1) return "must be exactly one socket: driving several HAProxy processes is not in this version";
-  config.haproxy.socket = words[0];
-  return check_socket_path(words[0]);
+std::string set_sockets(const Setting&, const Words& words, Config& config) {
+  if (words.empty() || words.size() > kSocketsMax) return "must be 1 to 8 sockets, one for each HAProxy";
+  config.haproxy.sockets.clear();
+  for (const std::string& word : words) {
+    RuntimeSocket socket;
+    if (std::string wrong = read_runtime_socket(word, socket); !wrong.empty()) return quoted(word) + " " + wrong;
+    for (const RuntimeSocket& other : config.haproxy.sockets) {
+      if (other.text == socket.text) return "has " + quoted(word) + " twice; each HAProxy is named once";
+    }
+    config.haproxy.sockets.push_back(std::move(socket));
+  }
+  return {};
 }
 
 /// Options for a single pool are put in place by load(), which knows the pool.
@@ -271,9 +279,9 @@ constexpr std::array kSettings = {
             "lan 30s, wan 60s, local 15s", "\"30s\"", "How long the dead are still told that they are.", kSecond, kHour,
             &set_duration<&Config::gossip, &Gossip::timing, &Timing::dead_gossip_time>},
 
-    Setting{"haproxy.socket", "--haproxy-socket", Type::kList, Concerns::kSidecar, false, "PATH",
-            "/var/run/haproxy/admin.sock", "", "[\"/var/run/haproxy/admin.sock\"]",
-            "HAProxy's runtime socket, level admin; exactly one in this version.", 0, 0, &set_socket},
+    Setting{"haproxy.socket", "--haproxy-socket", Type::kList, Concerns::kSidecar, false, "SOCKET",
+            "/var/run/haproxy/admin.sock", "", "[\"/run/haproxy-a.sock\", \"ipv4@127.0.0.1:9999\"]",
+            "HAProxy's runtime socket, level admin; up to 8, one for each HAProxy.", 0, 0, &set_sockets},
     Setting{"haproxy.backend", "--haproxy-backend", Type::kText, Concerns::kSidecar, false, "POOL", "shoal", "",
             "\"web\"", "The pool for a task that names none.", 0, 0,
             &set_text<&check_pool_name, &Config::haproxy, &Haproxy::backend>},
@@ -297,6 +305,10 @@ constexpr std::array kSettings = {
     Setting{"haproxy.grace", "", Type::kDuration, Concerns::kSidecar, false, kTime, "30s", "", "\"30s\"",
             "How long a failed task's server stays in maintenance before it is deleted.", 10 * kSecond, kDay,
             &set_duration<&Config::haproxy, &Haproxy::grace>},
+    Setting{"haproxy.state_file", "", Type::kText, Concerns::kSidecar, false, "FILE", "", "none is kept",
+            "\"/var/lib/shoal/pool.json\"",
+            "The last good pool, to serve from after a restart until gossip has found the tasks.", 0, 0,
+            &set_text<&check_file_path, &Config::haproxy, &Haproxy::state_file>},
     Setting{"haproxy.command", "-", Type::kCommand, Concerns::kSidecar, false, "COMMAND ARGS...", "",
             "HAProxy is started by somebody else",
             "[\"haproxy\", \"-W\", \"-db\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]",

@@ -57,7 +57,7 @@ FILE_LENGTH = 600
 # The ratchet: a file that is longer for now, and how long it may be. Numbers here only ever go down.
 LONGER_FILES = {}
 CODE = (".cc", ".h")
-TEXT = CODE + (".py", ".proto", ".options", ".build", ".md", ".toml", ".example", ".cfg", ".sh", ".yml")
+TEXT = CODE + (".py", ".proto", ".options", ".build", ".md", ".toml", ".example", ".cfg", ".lua", ".sh", ".yml")
 SKIPPED_FOLDERS = {".git", "__pycache__", "subprojects", "vectors", "corpus"}
 
 
