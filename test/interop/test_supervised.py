@@ -70,6 +70,14 @@ class Supervised:
     def count(self, pattern):
         return self.shoal.log.count(pattern)
 
+    def load(self, seconds):
+        """A load whose requests have begun to flow."""
+        def requests():
+            return int(re.search(r"(?m)^CumReq: (\d+)", runtime(self.haproxy.socket, "show info")).group(1))
+        before, load = requests(), Load(self.haproxy.http_port, seconds)
+        wait_until(lambda: requests() > before + 100, 10, "requests")
+        return load
+
 
 def no_process_left(scene, pids):
     """Also none that was started in between: whatever outlives the parent comes to this process."""
@@ -132,7 +140,8 @@ def test_haproxy_is_given_three_descriptors_and_a_clean_signal_state(scene):
     haproxy = HAProxy(scene)
     script = scene.path("looks-like-haproxy")
     with open(script, "w", encoding="ascii") as f:
-        f.write(f"#!/bin/sh\nls -l /proc/self/fd >{scene.path('fds')}\ngrep ^Sig /proc/self/status >{scene.path('signals')}\n"
+        f.write(f"#!/bin/sh\nls -l /proc/self/fd >{scene.path('fds')}\n"
+                f"grep ^Sig /proc/self/status >{scene.path('signals')}\n"
                 'exec haproxy "$@"\n')
     os.chmod(script, 0o755)
     Supervised(scene, haproxy=haproxy, more={"haproxy": {"command": [script, *MASTER_WORKER, "-f", haproxy.config]}})
@@ -153,7 +162,7 @@ def test_a_sidecar_that_is_killed_never_takes_haproxy_along(scene):
         scene.task(s.shoal, name)
     s.haproxy.wait_in_rotation(*names)
     before, leader, worker = {r.name for r in s.haproxy.servers()}, s.leader, s.answering()
-    load, deaths = Load(s.haproxy.http_port, seconds=90), 4
+    load, deaths = s.load(90), 4
     for i in range(deaths):
         sidecar, mark = s.sidecar, s.shoal.log.mark()
         os.kill(sidecar, signal.SIGKILL)
@@ -188,7 +197,8 @@ def test_a_haproxy_that_is_killed_is_started_again_and_refilled(scene):
         up = time.monotonic() - begun
         s.haproxy.wait_in_rotation(*names, timeout=10)
         took = time.monotonic() - begun
-        scene.say(f"{what} killed: HAProxy answers after {up * 1000:.0f} ms, the pool is whole after {took * 1000:.0f} ms")
+        scene.say(f"{what} killed: HAProxy answers after {up * 1000:.0f} ms, "
+                  f"the pool is whole after {took * 1000:.0f} ms")
         check(http_get(s.haproxy.http_port)[0] == 200, "does not serve")
         check(s.leader != before and not is_running(before) and not is_running(old), "the old one is still there")
     check(s.sidecar == sidecar, "the sidecar was restarted too")
@@ -205,9 +215,7 @@ def test_sighup_and_sigusr2_reload_haproxy_under_load(scene):
     s.haproxy.wait_in_rotation(*names)
     leader, sidecar = s.leader, s.sidecar
     for number in (signal.SIGHUP, signal.SIGUSR2):
-        load = Load(s.haproxy.http_port, seconds=60)
-        wait_until(load.running, 1, "the load")
-        old = s.answering()
+        load, old = s.load(60), s.answering()
         s.shoal.signal(number)
         begun = time.monotonic()
         wait_until(lambda was=old: s.answering() not in (None, was), 20, "a new worker")
@@ -215,15 +223,16 @@ def test_sighup_and_sigusr2_reload_haproxy_under_load(scene):
         took = time.monotonic() - begun
         during = load.result(stop_now=True)
         check((s.leader, s.sidecar) == (leader, sidecar), "the master or the sidecar was restarted")
-        # The new worker starts with an empty pool: what its configuration does not hold back is lost until it is full.
-        # A kept connection that is idle at that moment is closed by HAProxy, which a client that writes may not see.
-        answers = [e for e in during["errors"] if "status 503" not in e and "before the answer's head" not in e]
-        check(not answers and during["ok"] > 50, f"other than an empty pool: {during}")
+        # The new worker starts with an empty pool: its configuration holds requests back until it is full.
+        check(during["failed"] == 0 and during["ok"] > 100, f"during the reload: {during}")
+        # Those on kept connections that reach the old worker are served there and then, not held.
+        check(during["slowest_ms"] < 2000, f"a request waited: {during}")
         after = Load(s.haproxy.http_port, seconds=2).result()
         check(after["failed"] == 0 and after["ok"] > 100, f"after the reload: {after}")
-        scene.say(f"signal {int(number)}: new worker and pool whole after {took * 1000:.0f} ms; "
-                  f"{during['failed']} × 503 of {during['ok'] + during['failed']} without a hold in the configuration")
+        scene.say(f"signal {int(number)}: new worker and pool whole after {took * 1000:.0f} ms; 0 of {during['ok']} "
+                  f"requests failed, the slowest took {during['slowest_ms']} ms")
         wait_until(lambda was=old: not is_running(was), 30, "the old worker's end")
+        scene.say(f"the old worker ended {time.monotonic() - begun:.1f} s after the signal")
 
 
 @test(seconds=60)
@@ -245,7 +254,7 @@ def test_sigterm_lets_a_request_of_three_seconds_end_and_leaves_nothing_behind(s
         s = Supervised(scene, words=words, name=f"parent{int(number)}")
         scene.task(s.shoal, f"one{int(number)}")
         s.haproxy.wait_in_rotation(f"one{int(number)}")
-        load, slow = Load(s.haproxy.http_port, seconds=30), SlowRequest(s.haproxy.http_port, 3)
+        load, slow = s.load(30), SlowRequest(s.haproxy.http_port, 3)
         wait_until(lambda: " 1 " in runtime(s.haproxy.socket, f"show servers conn {POOL}"), 5, "the request in flight")
         everybody = tree_of(s.shoal.pid)
         sidecar, begun = s.sidecar, time.monotonic()
@@ -350,14 +359,14 @@ def test_a_haproxy_left_by_a_killed_parent_serves_on_and_is_adopted(scene):
         name = f"one{len(words)}"
         scene.task(s.shoal, name)
         s.haproxy.wait_in_rotation(name)
-        load = Load(s.haproxy.http_port, seconds=60)
+        load = s.load(60)
         leader, answering, sidecar = s.leader, s.answering(), s.sidecar
         s.shoal.kill()
         wait_until(lambda was=sidecar: not is_running(was), 3, "the sidecar's end with its parent")
         check(is_running(leader) and s.answering() == answering, "HAProxy ended with its parent")
         mark = s.shoal.log.mark()
         s.shoal.start()
-        s.shoal.log.wait_for(f'"event":"a HAProxy that an earlier shoal started is adopted","pid":{leader}', 10, since=mark)
+        s.shoal.log.wait_for(f'"event":"a HAProxy that an earlier shoal .*"pid":{leader}[,}}]', 10, since=mark)
         s.shoal.log.wait_for(r'"event":"HAProxy connected"', 10, since=mark)
         check(s.leader is None and s.answering() == answering, "another HAProxy was started")
         scene.task(s.shoal, f"{name}-late")
@@ -475,7 +484,8 @@ def test_the_parent_is_small_and_its_settings_are_checked_and_shown(scene):
     resident, threads = (int(re.search(rf"(?m)^{key}:\s+(\d+)", text).group(1)) for key in ("RssAnon", "Threads"))
     scene.say(f"the parent: {resident} KiB of its own, {threads} thread")
     check(resident < 2048 and threads == 1, "not small")
-    printed = subprocess.run([SHOAL, "config", "print", "-c", s.shoal.config], capture_output=True, text=True, check=True)
+    printed = subprocess.run([SHOAL, "config", "print", "-c", s.shoal.config], capture_output=True, text=True,
+                             check=True)
     check('command = ["haproxy", "-W", "-db", "-f"' in printed.stdout, printed.stdout)
     shown = subprocess.run([SHOAL, "sidecar", "--help"], capture_output=True, text=True, check=True)
     check("[-- HAPROXY ARGS...]" in shown.stdout, shown.stdout)
