@@ -20,9 +20,10 @@ LAYERS = {
     "haproxy": {"base"},
     "sidecar": {"base", "announce", "haproxy"},
     "task": {"base"},
+    "keeper": {"base"},
     "admin": {"base"},
     "reactor": {"base"},
-    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "admin",
+    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "keeper", "admin",
             "reactor"},
 }
 THIRD_PARTY = {  # Header, as a regular expression: the one folder that may see it.
