@@ -148,6 +148,7 @@ struct Haproxy {
   Duration grace{};
   std::string state_file;  // Empty: none.
   std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
+  std::uint32_t removal_floor = 50;  // Percent, 0 to 100.
 };
 
 struct Sidecar {
