@@ -42,6 +42,7 @@ sidecar::Options core_options(const config::Config& config, const Endpoint& adve
   options.policy.removal_floor = config.haproxy.removal_floor;
   options.policy.allow_loopback = advertise.addr.is_loopback();
   options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
+  options.check_first = config.haproxy.verify == config::Verify::kCheck;
   for (const std::string& pool : config.haproxy.backends) {
     const auto name = haproxy::BackendName::parse(pool);
     if (name && !options.policy.pools.full()) options.policy.pools.push_back(*name);

@@ -332,6 +332,8 @@ class TaskApp final : private GossipHandler {
                              {"server", accepted->server},
                              {"proxies_up", accepted->proxies_up},
                              {"proxies_total", accepted->proxies_total}});
+    } else if (const auto* pending = std::get_if<announce::Pending>(&effect)) {
+      log_.info("not in rotation yet", {{"sidecar", pending->sidecar}, {"reason", pending->text}});
     } else if (const auto* refused = std::get_if<announce::Refused>(&effect)) {
       log_.warn("refused", {{"sidecar", refused->sidecar},
                             {"reason", refused->text},
