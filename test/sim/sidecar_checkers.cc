@@ -108,13 +108,16 @@ void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, s
   const Told& told = world.told(start.node);
   if (world.good_since(which) != kNever) {
     if (world.good_since(which) >= world.batch_began()) return;  // The line is older than the word that speaks for it.
-    const HaproxyProcess* live = world.host(host).live();
-    const ModelServer* server =
-        live == nullptr ? nullptr : const_cast<HaproxyProcess*>(live)->find(line.pool(), line.server());
-    // The same name at another place than the member's has to go.
-    const bool is_elsewhere = server != nullptr && (server->address != to_text(start.place.addr).view() ||
-                                                    server->port != start.place.port || line.pool() != start.pool);
-    if (is_elsewhere || (server == nullptr && line.is("del", "server"))) return;
+    // The same name at another place than the member's has to go; an old process shows it longer.
+    bool is_elsewhere = false, is_there_at_all = false;
+    world.host(host).each_process([&](HaproxyProcess& process) {
+      const ModelServer* server = process.find(line.pool(), line.server());
+      if (server == nullptr) return;
+      is_there_at_all = true;
+      is_elsewhere = is_elsewhere || server->address != to_text(start.place.addr).view() ||
+                     server->port != start.place.port || line.pool() != start.pool;
+    });
+    if (is_elsewhere || (!is_there_at_all && line.is("del", "server"))) return;
     return world.fail("a ready task's server is taken out: " + quoted(text));
   }
   if (told.start != Node::kNoStart || !start.task_lives || start.says != TaskState::kReady) return;

@@ -81,15 +81,16 @@ class SidecarSwarm {
     return 1'795'235'379'000 + ms + ++ids_ - (rng().one_in(12) ? 3'600'000 : 0);
   }
 
-  std::size_t begin_at(std::size_t node, const IpAddress& addr, std::uint16_t port) {
-    const char* pool = kPools[rng().one_in(20) ? 2 + rng().below(std::uint64_t{2}) : rng().below(std::uint64_t{2})];
+  std::size_t begin_at(std::size_t node, const IpAddress& addr, std::uint16_t port, bool any_pool) {
+    const char* pool =
+        kPools[any_pool && rng().one_in(20) ? 2 + rng().below(std::uint64_t{2}) : rng().below(std::uint64_t{2})];
     const auto weight = static_cast<std::uint16_t>(rng().one_in(3) ? 1 + rng().below(std::uint64_t{256}) : 100);
     return world_.begin(node, addr, port, pool, weight, next_id());
   }
   void begin(std::size_t node) {
     const std::size_t last = world_.nodes()[node].start;
     if (last != Node::kNoStart && start_at(last).task_lives) return;
-    begin_at(node, address_of(node), static_cast<std::uint16_t>(8000 + rng().below(std::uint64_t{3})));
+    begin_at(node, address_of(node), static_cast<std::uint16_t>(8000 + rng().below(std::uint64_t{3})), true);
   }
 
   /// Gossip notices after a while that a node is gone, unless it is back by then.
@@ -177,7 +178,7 @@ class SidecarSwarm {
         world_.kill_task(task, false);
         fails_later(node, task, 30s);
       }
-      begin_at(other, start.place.addr, start.place.port);
+      begin_at(other, start.place.addr, start.place.port, false);
     }
     if (fault == SidecarFault::kOldWord && start.seq > 1) {
       world_.repeat_word(task, start.seq - 1, TaskState::kReady);

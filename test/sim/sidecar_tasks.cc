@@ -136,6 +136,7 @@ void World::set_address(std::size_t node, const IpAddress& addr) {
     for (const auto& host : hosts_) host->end_requests(to_text(start.place.addr), start.place.port);
     start.place.addr = addr;
     start.accepted = false;
+    note_told(node);
   }
   tell_member(node, word_delay());
 }
@@ -260,8 +261,6 @@ bool World::is_good(std::size_t which) const {
 
 void World::note_told(std::size_t node) {
   for (std::size_t i = 0; i < starts_.size(); ++i) {
-    const bool is_near = starts_[i].node == node || nodes_[starts_[i].node].addr == nodes_[node].addr;
-    if (!is_near) continue;
     if (!is_good(i)) {
       good_since_[i] = kNever;
     } else if (good_since_[i] == kNever) {
