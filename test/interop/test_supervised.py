@@ -444,14 +444,15 @@ def test_an_adopted_haproxy_that_dies_is_followed_by_one_of_our_own(scene):
 @test(seconds=90)
 def test_somebody_elses_haproxy_is_used_and_left_alone(scene):
     haproxy = scene.haproxy()
-    s = Supervised(scene, haproxy=haproxy)
+    # As without a command the sidecar serves on while HAProxy does, to the end of the stop's budget.
+    s = Supervised(scene, haproxy=haproxy, more={"task": {"drain_timeout": "5s"}})
     scene.task(s.shoal, "one")
     haproxy.wait_in_rotation("one")
     check(s.leader is None and s.answering() == haproxy.pid, "a second one was started")
     check(s.count("that shoal did not start") == 1, "not said")
     s.shoal.signal(signal.SIGHUP)
     s.shoal.log.wait_for("not reloaded: shoal did not start it", 5)
-    check(s.shoal.stop(35) == 0, "not 0")
+    check(s.shoal.stop(6) == 0, "not 0")
     check(haproxy.running() and s.answering() == haproxy.pid, "it was stopped with shoal")
     s.shoal.start()
     s.wait_up()
