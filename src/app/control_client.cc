@@ -16,7 +16,7 @@
 #include "config/values.h"
 #include "reactor/loop.h"
 #include "reactor/unix_names.h"
-#include "reactor/unix_stream.h"
+#include "reactor/client_stream.h"
 
 namespace shoal::app {
 namespace {
@@ -51,7 +51,7 @@ admin::Operation operation_of(Command::Kind kind) {
 }
 
 /// One request on one connection, until its answer, its end or the deadline.
-class Exchange final : private reactor::UnixStreamHandler {
+class Exchange final : private reactor::ClientStreamHandler {
  public:
   Exchange() : stream_(loop_, *this), timer_(loop_, [this] { end("no answer in time; it is busy or hangs"); }) {}
 
@@ -97,7 +97,7 @@ class Exchange final : private reactor::UnixStreamHandler {
   }
 
   reactor::Loop loop_;
-  reactor::UnixStream stream_;
+  reactor::ClientStream stream_;
   reactor::Timer timer_;
   admin::HttpResponseParser response_;
   std::string error_;

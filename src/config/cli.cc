@@ -215,7 +215,9 @@ class Walk {
     if (argument.size() < 2 || argument[0] != '-') {
       const bool runs = command_.kind == Command::Kind::kRun;
       return fail("unexpected argument " + quoted(argument) +
-                  (runs && command_.role != Role::kSidecar ? "; a worker's command goes after --" : ""));
+                  (!runs                             ? ""
+                   : command_.role == Role::kSidecar ? "; HAProxy's command goes after --"
+                                                     : "; a worker's command goes after --"));
     }
     const std::string flag = argument.substr(0, argument.find('='));
     if (flag == "-h" || flag == "--help") {
@@ -313,7 +315,8 @@ class Walk {
     command_.flags.push_back(Given{&setting, {}, {std::move(value)}, Origin{Origin::Kind::kFlag, flag, 0}});
   }
 
-  /// The worker's command: nothing behind it is shoal's.
+  /// The command of the worker or of HAProxy: nothing behind it is shoal's. Where only the file knows the role, load()
+  /// gives it to the right one.
   void take_rest(const std::string& marker) {
     Words words(arguments_.begin() + static_cast<std::ptrdiff_t>(at_), arguments_.end());
     at_ = arguments_.size();
@@ -324,16 +327,13 @@ class Walk {
     }
     // `--worker -- ./server` is what somebody writes who knows both forms.
     if (marker == "--worker" && !words.empty() && words[0] == "--") words.erase(words.begin());
-    if (command_.role == Role::kSidecar) {
-      if (marker == "--worker") return fail("--worker is a setting of shoal task (worker.command)");
-      return fail("haproxy.command (a command after --) is not in this version; start HAProxy beside shoal",
-                  kExitBadSettings);
-    }
+    const bool sidecar = command_.role == Role::kSidecar;
+    if (sidecar && marker == "--worker") return fail("--worker is a setting of shoal task (worker.command)");
     if (words.empty()) return fail("there is no command after " + marker);
-    command_.flags.push_back(Given{find_setting("worker.command"),
+    command_.flags.push_back(Given{find_setting(sidecar ? "haproxy.command" : "worker.command"),
                                    {},
                                    std::move(words),
-                                   Origin{Origin::Kind::kFlag, marker == "--" ? "after --" : marker, 0}});
+                                   Origin{Origin::Kind::kFlag, marker == "--" ? kAfterDashes : marker, 0}});
   }
 
   void check_words() {

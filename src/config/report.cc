@@ -31,7 +31,7 @@ std::string help_line(const std::string& left, std::string_view right) {
 std::string setting_help(const Setting& setting) {
   const bool repeatable = setting.type == Type::kList || setting.type == Type::kTags;
   std::string help(setting.help);
-  if (repeatable && setting.key != "haproxy.socket") help += " Repeatable.";
+  if (repeatable) help += " Repeatable.";
   std::string out = help_line(flag_of(setting) + " " + std::string(setting.unit), help);
   // The default of server options is a line of its own length; `config reference` shows it whole.
   const std::string fallback = default_text(setting);
@@ -49,8 +49,8 @@ constexpr std::string_view kSources =
 
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 stopped as asked; the worker's own status (128+n for a signal); 64 usage; 78 bad settings;\n"
-    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker cannot be\n"
-    "executed / was not found.\n";
+    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker (or HAProxy)\n"
+    "cannot be executed / was not found.\n";
 
 std::string role_help(Role role) {
   std::string out;
@@ -62,8 +62,10 @@ std::string role_help(Role role) {
         "{addr}, {port} and {fd} in the worker's words are filled in; {{ is a brace.\n\n";
   } else {
     out =
-        "Usage: shoal sidecar [flags]\n\n"
-        "Joins the cluster and keeps the servers of one HAProxy true through its runtime socket.\n\n";
+        "Usage: shoal sidecar [flags] [-- HAPROXY ARGS...]\n\n"
+        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets. With a\n"
+        "command after -- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on\n"
+        "SIGHUP.\n\n";
   }
   out += "Flags:\n" + std::string(kGeneralOptions);
   for (const Setting& setting : settings()) {
@@ -83,6 +85,7 @@ constexpr std::string_view kTopHelp =
     "Usage:\n"
     "  shoal task [flags] -- WORKER ARGS...  Run a worker and announce it.\n"
     "  shoal sidecar [flags]                 Keep HAProxy's servers true; runs beside HAProxy.\n"
+    "  shoal sidecar [flags] -- HAPROXY ...  The same, and run HAProxy.\n"
     "  shoal -c FILE [flags]                 Run what the file's role says.\n"
     "  shoal members                         Show the cluster as a running shoal sees it.\n"
     "  shoal keys list|install|use|remove    Change the keys of the whole cluster.\n"

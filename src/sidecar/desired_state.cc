@@ -25,7 +25,8 @@ Wanted in_rotation(const Fact& fact, const Policy& policy) {
 }
 
 Wanted of_one_that_failed(const Fact& fact, const Policy& policy, Instant now) {
-  Wanted result = out(Goal::kAbsent, fact.shadowed ? Ask::kNothing : Ask::kFloor);
+  const bool is_out_anyway = fact.shadowed || fact.wish != announce::Wish::kNone;
+  Wanted result = out(Goal::kAbsent, is_out_anyway ? Ask::kNothing : Ask::kFloor);
   if (now >= fact.gone_since + policy.grace) return result;
   result.goal = Goal::kOut;
   result.changes_at = fact.gone_since + policy.grace;
@@ -41,10 +42,13 @@ Wanted of_one_that_is_back(const Fact& fact, Instant now) {
 }
 
 Wanted of_a_member_that_is_there(const Fact& fact, const Policy& policy, Instant now) {
+  if (fact.wish == announce::Wish::kMaint) return out(Goal::kOut);
   if (fact.shadowed) return out(Goal::kOut);
   if (fact.needs_word) return of_one_that_is_back(fact, now);
   switch (fact.word.state) {
-    case announce::TaskState::kReady: return in_rotation(fact, policy);
+    case announce::TaskState::kReady:
+      if (fact.wish == announce::Wish::kDrain) return out(Goal::kDrain);
+      return in_rotation(fact, policy);
     case announce::TaskState::kUnready:
     case announce::TaskState::kUnknown: return out(Goal::kOut, Ask::kFloor);
     case announce::TaskState::kDeparting: return out(Goal::kAbsent);
@@ -82,7 +86,8 @@ Wanted wanted(const Fact& fact, const Policy& policy, Instant now) {
   if (result.objection != Objection::kNone) return result;
   switch (fact.status) {
     case MemberStatus::kAlive:
-    case MemberStatus::kSuspect: return of_a_member_that_is_there(fact, policy, now);
+    case MemberStatus::kSuspect:
+    case MemberStatus::kRemembered: return of_a_member_that_is_there(fact, policy, now);
     case MemberStatus::kFailed: return of_one_that_failed(fact, policy, now);
     case MemberStatus::kReaped:
       if (fact.failed_last) return of_one_that_failed(fact, policy, now);

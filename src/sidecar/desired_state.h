@@ -6,6 +6,7 @@
 //   departed, leaving, left, reaped after that    out at once, deleted
 //   failed, reaped after that                     in maintenance, deleted after `grace`; not below the floor
 //   another alive task announced the place later  in maintenance, kept
+//   an operator wants it drained, or out          in HAProxy's drain; in maintenance; kept
 //
 // "Not below the floor": `ask` says what has to be asked before it leaves rotation, and floor.h what the answers mean.
 #pragma once
@@ -21,6 +22,7 @@ enum class Goal : std::uint8_t {
   kUnverified,  // Wanted in rotation, its place not shown to answer yet: what stands stays, nothing is added.
   kInRotation,
   kOut,     // In maintenance, kept.
+  kDrain,   // In HAProxy's drain with weight 0, kept; nothing is added for it.
   kAbsent,  // Out, then deleted.
 };
 

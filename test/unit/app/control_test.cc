@@ -8,7 +8,7 @@
 #include "app/control_client.h"
 #include "app/control_server.h"
 #include "app/control_text.h"
-#include "reactor/unix_stream.h"
+#include "reactor/client_stream.h"
 
 using namespace shoal;
 using namespace shoal::app;
@@ -18,7 +18,7 @@ namespace {
 
 std::string socket_name() { return "@shoal-unit-control/" + std::to_string(::getpid()); }
 
-struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
+struct Fixture final : ControlHandler, reactor::ClientStreamHandler {
   Fixture() {
     config::Control control;
     control.kind = config::Control::Kind::kSocket;
@@ -44,7 +44,7 @@ struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
   /// Sends a text and gives the status line and the body.
   std::string ask(const std::string& text) {
     answer.clear();
-    reactor::UnixStream stream(loop, *this);
+    reactor::ClientStream stream(loop, *this);
     REQUIRE(stream.connect(socket_name()).ok());
     REQUIRE(stream.write(as_bytes(text)));
     reactor::Timer limit(loop, [this] { loop.stop(); });
