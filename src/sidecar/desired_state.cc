@@ -42,8 +42,7 @@ Wanted of_one_that_is_back(const Fact& fact, Instant now) {
 }
 
 Wanted of_a_member_that_is_there(const Fact& fact, const Policy& policy, Instant now) {
-  if (fact.wish == announce::Wish::kMaint) return out(Goal::kOut);
-  if (fact.shadowed) return out(Goal::kOut);
+  if (fact.shadowed || fact.wish == announce::Wish::kMaint) return out(Goal::kOut);
   if (fact.needs_word) return of_one_that_is_back(fact, now);
   switch (fact.word.state) {
     case announce::TaskState::kReady:

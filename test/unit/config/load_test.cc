@@ -166,12 +166,6 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[haproxy]\ngrace = '9s'\n") == "shoal.toml:2: haproxy.grace = \"9s\": must be from 10s to 24h");
   CHECK(in_file("[haproxy]\ngrace = '9'\n") ==
         "shoal.toml:2: haproxy.grace = \"9\": is no duration; write it as 500ms, 30s or 1m30s");
-  for (const char* const bad : {"101%", "-1%", "50 %", "%", "", "half"}) {
-    const std::string text = std::string("[haproxy]\nremoval_floor = '") + bad + "'\n";
-    CHECK(in_file(text.c_str()).find("write it as 0% to 100%") != std::string::npos);
-  }
-  CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
-  CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
   CHECK(in_file("[haproxy]\nverify = 'check'\nserver_options = 'maxconn 5'\n").find("has no `check`, which") !=
         std::string::npos);
   CHECK(in_file("[haproxy]\nverify = 'check'\n[haproxy.pool.web]\nserver_options = 'check-ssl'\n")
@@ -183,6 +177,12 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[haproxy]\nsocket = ['/a', '/b', '/a']\n").find("\"/a\" twice") != std::string::npos);
   CHECK(in_file("[haproxy]\nsocket = ['/a', 'tcp@127.0.0.1:1']\n").find("\"tcp@127.0.0.1:1\" begins with \"tcp@\"") !=
         std::string::npos);
+  for (const char* const bad : {"101%", "-1%", "50 %", "%", "", "half"}) {
+    const std::string text = std::string("[haproxy]\nremoval_floor = '") + bad + "'\n";
+    CHECK(in_file(text.c_str()).find("write it as 0% to 100%") != std::string::npos);
+  }
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
   CHECK(in_file("[haproxy]\nserver_prefix = ''\n").find("1 to 32 characters") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_options = 'weight 5'\n").find("task.weight") != std::string::npos);
   CHECK(in_file("[haproxy]\nbackends = ['a b']\n").find("\"a b\" is no pool name") != std::string::npos);
