@@ -140,7 +140,11 @@ config::Loaded load_settings(const Command& command, std::span<const std::string
     // Only here are both the wire's form and the operator's place of the value known, and files at hand.
     for (const config::Given& given : loaded.values) {
       Result<void> good;
-      if (given.setting->key == "node.tags") good = check_tags(tags_of(loaded.config, "sidecar", "starting"));
+      if (given.setting->key == "node.tags") {
+        Tags tags = tags_of(loaded.config, "sidecar", "starting");
+        tags.emplace_back(announce::kWishTag, announce::to_text(announce::Wish::kDrain));
+        good = check_tags(tags);
+      }
       // Who only asks a running shoal has no need of its keys.
       if (given.setting->key == "gossip.keyring_file" && !config::asks_running(command.kind)) {
         if (const auto keys = load_gossip_keys(loaded.config.gossip); !keys.ok()) good = keys.error();
@@ -235,7 +239,8 @@ int run_command(int argc, char** argv, char** environment) {
     case Command::Kind::kKeysUse:
     case Command::Kind::kKeysRemove:
     case Command::Kind::kForceLeave:
-    case Command::Kind::kEvent: return ask(command, load_settings(command, variables));
+    case Command::Kind::kEvent:
+    case Command::Kind::kSteer: return ask(command, load_settings(command, variables));
     case Command::Kind::kRun: return run(load_settings(command, variables));
   }
   return 70;

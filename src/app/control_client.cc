@@ -37,6 +37,7 @@ admin::Operation operation_of(Command::Kind kind) {
     case Command::Kind::kKeysUse: return admin::Operation::kKeysUse;
     case Command::Kind::kKeysRemove: return admin::Operation::kKeysRemove;
     case Command::Kind::kForceLeave: return admin::Operation::kForceLeave;
+    case Command::Kind::kSteer: return admin::Operation::kSteer;
     case Command::Kind::kEvent: return admin::Operation::kEvent;
     case Command::Kind::kRun:
     case Command::Kind::kConfigCheck:
@@ -201,6 +202,9 @@ ControlOutcome run_control_command(const Command& command, const config::Loaded&
     case admin::Operation::kEvent:
       body = admin::to_json(admin::EventRequest{command.subject, command.payload, command.coalesce});
       break;
+    case admin::Operation::kSteer:
+      body = admin::to_json(admin::SteerRequest{command.subject, command.wish, command.stop});
+      break;
   }
   const Choice choice = choose_socket(loaded);
   if (choice.failure) return *choice.failure;
@@ -226,7 +230,8 @@ ControlOutcome tell_answer(const Command& command, int status, const std::string
     std::vector<admin::Member> members;
     if (!admin::from_json(body, members)) return nonsense;
     out.out = command.json ? admin::to_json(members) + "\n" : members_text(members);
-  } else if (command.kind == Command::Kind::kForceLeave || command.kind == Command::Kind::kEvent) {
+  } else if (command.kind == Command::Kind::kForceLeave || command.kind == Command::Kind::kEvent ||
+             command.kind == Command::Kind::kSteer) {
     if (command.json) out.out = "{}\n";
   } else {
     admin::KeysAnswer keys;

@@ -11,6 +11,7 @@
 #include "announce/registrar.h"
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
+#include "app/pool_file.h"
 #include "app/process.h"
 #include "app/runtime_streams.h"
 #include "base/hash.h"
@@ -78,6 +79,7 @@ announce::MemberStatus announce_status(sidecar::MemberStatus status) {
   switch (status) {
     case sidecar::MemberStatus::kAlive: return announce::MemberStatus::kAlive;
     case sidecar::MemberStatus::kSuspect: return announce::MemberStatus::kSuspect;
+    case sidecar::MemberStatus::kRemembered: break;  // Gossip never says so.
     case sidecar::MemberStatus::kLeaving:
     case sidecar::MemberStatus::kLeft: return announce::MemberStatus::kLeft;
     case sidecar::MemberStatus::kFailed: return announce::MemberStatus::kFailed;
@@ -105,7 +107,9 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         rng_(reactor::entropy_u64()),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_),
+        control_(loop_, config, log_, gossip_,
+                 [](const announce::Steering&) { return std::string("this is a sidecar"); }),
+        pool_file_(loop_, log_),
         core_out_(config.haproxy.sockets.size(), haproxy::SessionOptions{}),
         streams_(loop_, config.haproxy.sockets,
                  "shoal sidecar " + config.node.name + ", process " + std::to_string(::getpid()), *this),
@@ -156,6 +160,10 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       log_.info("sidecar started", {{"node", config_.node.name}, {"socket", socket_text(i)}});
     }
     gossip_.start(tags_of(config_, "sidecar", "ready"));
+    for (const sidecar::LastServer& server : pool_file_.open(config_.haproxy.state_file, config_.gossip.members_max)) {
+      drive_core([&](Instant now) { core_->remember(now, server, core_out_); });
+    }
+    pool_file_.follow(*core_);
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
   }
@@ -199,6 +207,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   }
 
   void finish() {
+    pool_file_.close();
     control_.close();
     gossip_.close();
     gossip_.log_refused();
@@ -239,6 +248,10 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       change.is_task = role == "task";
     }
     drive_core([&](Instant now) { core_->on_member(now, name, change.gossip.addr, status, core_out_); });
+    if (member != nullptr) {
+      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta.view(), announce::kWishTag));
+      drive_core([&](Instant now) { core_->on_wish(now, name, wish, core_out_); });
+    }
     drive_registrar([&](Instant now) { registrar_->on_member(now, change, *registrar_out_); });
   }
 
@@ -265,6 +278,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   }
 
   void on_response(std::uint64_t token, std::string_view from, Bytes payload) override {
+    if (control_.on_response(token, from, payload)) return;
     drive_registrar([&](Instant now) { registrar_->on_solicit_answer(now, token, from, payload, *registrar_out_); });
   }
 
@@ -448,6 +462,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   GossipDriver gossip_;
   GossipControl control_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
+  PoolFile pool_file_;
   sidecar::Outbox core_out_;
   RuntimeStreams streams_;
   reactor::ConnectProbes probes_;

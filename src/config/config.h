@@ -30,7 +30,7 @@ struct Tag {
 
 struct Node {
   std::string name;       // Never empty, at most 255 bytes, no control bytes.
-  std::vector<Tag> tags;  // Without `role` and `state`, which are shoal's own. Each name once.
+  std::vector<Tag> tags;  // Without those that are shoal's own. Each name once.
 };
 
 /// Where an existing member may be found. Names are resolved anew at each attempt, so they stay text here.
@@ -146,6 +146,8 @@ struct Haproxy {
   std::string server_prefix;
   Duration reconcile_interval{};
   Duration grace{};
+  std::string state_file;  // Empty: none.
+  std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
 };
 
 struct Sidecar {

@@ -20,6 +20,7 @@ class Loader {
   Loaded run() {
     read_sources();
     settle_role();
+    settle_command();
     for (const Setting& setting : settings()) settle(setting);
     settle_pools();
     warn_about_other_role();
@@ -87,6 +88,16 @@ class Loader {
       given_.push_back(Given{&row, {}, {said}, Origin{Origin::Kind::kFlag, "shoal " + said, 0}});
     } else if (sources_.role_needed && last_given(row) == nullptr) {
       error_unset("role", "write `shoal sidecar` or `shoal task`, or role = \"sidecar\" or \"task\" in the file");
+    }
+  }
+
+  /// What stands after -- is the worker's command unless the file alone knows that this is a sidecar.
+  void settle_command() {
+    const Given* role = last_given(*find_setting("role"));
+    if (role == nullptr || role->words[0] != to_text(Role::kSidecar)) return;
+    for (Given& given : given_) {
+      if (given.setting->key == "worker.command" && given.origin.name == kAfterDashes)
+        given.setting = find_setting("haproxy.command");
     }
   }
 

@@ -150,10 +150,26 @@ std::string set_advertise_port(const Setting& setting, const Words& words, Confi
   return set_integer<&Config::task, &Task::advertise_port>(setting, words, config);
 }
 
-std::string set_command(const Setting&, const Words& words, Config& config) {
+std::string check_argv(const Words& words) {
   if (words.empty() || words[0].empty()) return "is empty; name the program to run";
   for (const std::string& word : words) {
     if (word.find('\0') != std::string::npos) return "has a NUL in it";
+  }
+  return {};
+}
+
+/// HAProxy's own words are passed on untouched: no placeholders.
+std::string set_haproxy_command(const Setting&, const Words& words, Config& config) {
+  if (std::string wrong = check_argv(words); !wrong.empty()) return wrong;
+  if (std::find(words.begin() + 1, words.end(), "-D") != words.end())
+    return "has -D, which sends HAProxy into the background, out of shoal's sight; write -W -db in its place";
+  config.haproxy.command = words;
+  return {};
+}
+
+std::string set_command(const Setting&, const Words& words, Config& config) {
+  if (std::string wrong = check_argv(words); !wrong.empty()) return wrong;
+  for (const std::string& word : words) {
     const std::string_view unknown = unknown_placeholder(word);
     if (unknown.empty()) continue;
     return "has the placeholder " + std::string(unknown) +
@@ -186,7 +202,7 @@ constexpr std::array kSettings = {
             "\"web-1\"", "Name in the cluster; must be another one at each start.", 0, 0,
             &set_text<&check_node_name, &Config::node, &Node::name>},
     Setting{"node.tags", "--tag", Type::kTags, Concerns::kBoth, false, "NAME=VALUE", "", "no further tags",
-            "{ zone = \"a\" }", "Further serf tags; role, state and shoal are shoal's own.", 0, 0, &set_tags},
+            "{ zone = \"a\" }", "Further serf tags; role, state, shoal and wish are shoal's own.", 0, 0, &set_tags},
 
     Setting{"gossip.bind", "--bind", Type::kText, Concerns::kBoth, false, "ADDRESS[:PORT]", "",
             "sidecar 0.0.0.0:7946; task 0.0.0.0 and the first free port of 7947 to 7999, else any", "\"0.0.0.0:7946\"",
@@ -289,6 +305,14 @@ constexpr std::array kSettings = {
     Setting{"haproxy.grace", "", Type::kDuration, Concerns::kSidecar, false, kTime, "30s", "", "\"30s\"",
             "How long a failed task's server stays in maintenance before it is deleted.", 10 * kSecond, kDay,
             &set_duration<&Config::haproxy, &Haproxy::grace>},
+    Setting{"haproxy.state_file", "", Type::kText, Concerns::kSidecar, false, "FILE", "", "none is kept",
+            "\"/var/lib/shoal/pool.json\"",
+            "The last good pool, to serve from after a restart until gossip has found the tasks.", 0, 0,
+            &set_text<&check_file_path, &Config::haproxy, &Haproxy::state_file>},
+    Setting{"haproxy.command", "-", Type::kCommand, Concerns::kSidecar, false, "COMMAND ARGS...", "",
+            "HAProxy is started by somebody else",
+            "[\"haproxy\", \"-W\", \"-db\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]",
+            "HAProxy, started and supervised by shoal; on the command line after --.", 0, 0, &set_haproxy_command},
 
     Setting{"sidecar.solicit_interval", "--solicit-interval", Type::kDuration, Concerns::kSidecar, false, kTime, "30s",
             "", "\"30s\"", "How often tasks that are not known well are asked to announce again.", kSecond, kHour,
@@ -336,7 +360,6 @@ constexpr std::array kSettings = {
 
 constexpr std::array kFutureKeys = {
     FutureKey{"haproxy.removal_floor", "", "no share of a pool is held back"},
-    FutureKey{"haproxy.command", "", "start HAProxy beside shoal"},
     FutureKey{"haproxy.allow_addr", "", "a task's server has the task's own address"},
     FutureKey{"haproxy.mode", "", "servers are set through the runtime socket"},
     FutureKey{"worker.socket", "--worker-socket", "the worker inherits the listening socket"},

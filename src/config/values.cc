@@ -223,7 +223,7 @@ std::string read_tag(std::string_view text, Tag& out) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0) return "is no tag; write name=value";
   out = Tag{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
-  if (out.name == "role" || out.name == "state" || out.name == "shoal")
+  if (out.name == "role" || out.name == "state" || out.name == "shoal" || out.name == "wish")
     return "sets the tag \"" + out.name + "\", which is shoal's own";
   if (has_control_bytes(text)) return "has a control character in it";
   if (out.name.size() > kTagBytesMax || out.value.size() > kTagBytesMax) return "is longer than 255 bytes on one side";

@@ -54,6 +54,12 @@ void Core::on_member(Instant now, std::string_view node, const IpAddress& addr, 
   pump(now, out);
 }
 
+void Core::on_wish(Instant now, std::string_view node, announce::Wish wish, Outbox& out) {
+  begin_input(now, out);
+  registry_.set_wish(node, wish);
+  pump(now, out);
+}
+
 void Core::on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out) {
   begin_input(now, out);
   const WordVerdict verdict = registry_.on_announcement(now, node, word);
@@ -73,6 +79,22 @@ void Core::on_cluster_ready(Instant now, Outbox& out) {
   cluster_ready_at_ = std::min(cluster_ready_at_, now);
   for (Proxy& proxy : proxies_) proxy.dirty = true;
   pump(now, out);
+}
+
+void Core::remember(Instant now, const LastServer& server, Outbox& out) {
+  begin_input(now, out);
+  if (registry_.remember(now, server) != Registry::kNone) has_remembered_ = true;
+  pump(now, out);
+}
+
+/// Whom gossip had time to find and did not.
+void Core::give_up_remembered(Instant now) {
+  has_remembered_ = false;
+  for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+    const Fact& fact = registry_[i];
+    if (!fact.used || fact.status != MemberStatus::kRemembered) continue;
+    registry_.on_member(now, fact.node.view(), fact.addr, MemberStatus::kFailed);
+  }
 }
 
 void Core::take_changed_facts(Instant now) {
@@ -239,6 +261,7 @@ void Core::on_deadline(Instant now, Outbox& out) {
 Instant Core::next_deadline() const {
   Instant next = earlier(facts_at_, verifier_.next_deadline());
   if (!standings_due_.empty()) next = earlier(next, now_ + 1ms);
+  if (has_remembered_) next = earlier(next, strays_from());
   for (const Proxy& proxy : proxies_) {
     next = earlier(next, proxy.session.next_deadline());
     next = earlier(next, next_action(proxy));
@@ -248,6 +271,7 @@ Instant Core::next_deadline() const {
 
 /// The end of every input: what can be done now is done now.
 void Core::pump(Instant now, Outbox& out) {
+  if (has_remembered_ && now >= strays_from()) give_up_remembered(now);
   take_changed_facts(now);
   if (now >= facts_at_) {
     sweep_facts(now);

@@ -80,10 +80,26 @@ class Core final {
 
   // Facts. The caller has checked that the word comes from the node (registrar); bad content is answered by `standing`.
   void on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status, Outbox& out);
+  /// What an operator wants of the node's server, from its tag.
+  void on_wish(Instant now, std::string_view node, announce::Wish wish, Outbox& out);
   void on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out);
   void on_departure(Instant now, std::string_view node, const announce::Departure& word, Outbox& out);
   /// The cluster has been joined and every known task has had time to answer a solicit.
   void on_cluster_ready(Instant now, Outbox& out);
+
+  /// A server of the last pool's file. Wanted in rotation once its place has answered, until its node speaks; one that
+  /// gossip has not found when strays are looked at counts as failed.
+  void remember(Instant now, const LastServer& server, Outbox& out);
+  /// For that file: calls `visit(const LastServer&)` for each server that is wanted in rotation.
+  template <typename Visit>
+  void each_wanted(Visit&& visit) const {
+    for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+      const Fact& fact = registry_[i];
+      if (!fact.used || !fact.has_word) continue;
+      const Goal goal = wanted(fact, options_.policy, now_).goal;
+      if (goal == Goal::kInRotation || goal == Goal::kUnverified) visit(to_last_server(fact));
+    }
+  }
 
   // The runtime sockets.
   void on_connected(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out);
@@ -141,6 +157,7 @@ class Core final {
   void take_changed_facts(Instant now);
   void fact_changed(Instant now, std::uint32_t index);
   void sweep_facts(Instant now);
+  void give_up_remembered(Instant now);
   [[nodiscard]] static Instant verify_again_at(Instant now, const Fact& fact);
   [[nodiscard]] bool is_servable(const Fact& fact) const;
   [[nodiscard]] bool is_in_any_table(const Fact& fact) const;
@@ -201,6 +218,7 @@ class Core final {
   Instant facts_at_ = kNever;  // When a fact changes by time alone.
   FixedVector<std::uint32_t> standings_due_;
   bool pools_changed_ = false;
+  bool has_remembered_ = false;
   Counts counts_;
 };
 

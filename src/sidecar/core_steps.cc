@@ -158,6 +158,9 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
     case Step::kTakeOut:
       if (server.observed.weight > 0) set_weight(0);
       return set_state(haproxy::AdminState::kMaint);
+    case Step::kDrain:
+      if (server.observed.weight > 0) set_weight(0);
+      return set_state(haproxy::AdminState::kDrain);
     case Step::kDelete: return add(haproxy::CommandKind::kDelServer);
     case Step::kPurgeIdle:
       ++server.observed.delete_refusals;  // Next is a delete again.

@@ -20,10 +20,13 @@ Wanted in_rotation(const Fact& fact, const Policy& policy) {
 }
 
 Wanted of_a_member_that_is_there(const Fact& fact, const Policy& policy) {
+  if (fact.wish == announce::Wish::kMaint) return out(Goal::kOut);
   // Back from the dead, and has not said anything since: stays out, and stays ready to return.
   if (fact.needs_word || fact.shadowed) return out(Goal::kOut);
   switch (fact.word.state) {
-    case announce::TaskState::kReady: return in_rotation(fact, policy);
+    case announce::TaskState::kReady:
+      if (fact.wish == announce::Wish::kDrain) return out(Goal::kDrain);
+      return in_rotation(fact, policy);
     case announce::TaskState::kUnready:
     case announce::TaskState::kUnknown: return out(Goal::kOut);
     case announce::TaskState::kDeparting: return out(Goal::kAbsent);
@@ -61,7 +64,8 @@ Wanted wanted(const Fact& fact, const Policy& policy, Instant now) {
   if (result.objection != Objection::kNone) return result;
   switch (fact.status) {
     case MemberStatus::kAlive:
-    case MemberStatus::kSuspect: return of_a_member_that_is_there(fact, policy);
+    case MemberStatus::kSuspect:
+    case MemberStatus::kRemembered: return of_a_member_that_is_there(fact, policy);
     case MemberStatus::kFailed:
       result.goal = now >= fact.gone_since + policy.grace ? Goal::kAbsent : Goal::kOut;
       if (result.goal == Goal::kOut) result.changes_at = fact.gone_since + policy.grace;

@@ -6,6 +6,7 @@
 //   departed, leaving, left, reaped               out at once, deleted
 //   failed                                        in maintenance, deleted after `grace`
 //   another alive task announced the place later  in maintenance, kept
+//   an operator wants it drained, or out          in HAProxy's drain; in maintenance; kept
 #pragma once
 
 #include "base/time.h"
@@ -18,6 +19,7 @@ enum class Goal : std::uint8_t {
   kUnverified,  // Wanted in rotation, its place not shown to answer yet: what stands stays, nothing is added.
   kInRotation,
   kOut,     // In maintenance, kept.
+  kDrain,   // In HAProxy's drain with weight 0, kept; nothing is added for it.
   kAbsent,  // Out, then deleted.
 };
 

@@ -27,6 +27,13 @@ FixedString<20> sixteen_hex(std::uint64_t value) {
 
 }  // namespace
 
+LastServer to_last_server(const Fact& fact) {
+  LastServer out{fact.node, fact.addr, fact.word};
+  out.word.generation.seq = 0;
+  out.word.nonce = 0;
+  return out;
+}
+
 Registry::Registry(const RegistryOptions& options)
     : options_(options),
       facts_(options.members_max),
@@ -109,6 +116,20 @@ std::uint32_t Registry::on_member(Instant now, std::string_view node, const IpAd
     settle_places(old_place);
     settle_places(fact.place());
   }
+  return index;
+}
+
+void Registry::set_wish(std::string_view node, announce::Wish wish) {
+  const std::uint32_t index = find(node);
+  if (index == kNone || facts_[index].wish == wish) return;
+  facts_[index].wish = wish;
+  mark_changed(index);
+}
+
+std::uint32_t Registry::remember(Instant now, const LastServer& server) {
+  if (find(server.node.view()) != kNone) return kNone;  // What gossip has said already counts.
+  const std::uint32_t index = on_member(now, server.node.view(), server.addr, MemberStatus::kRemembered);
+  if (index != kNone) take_word(now, index, server.word);
   return index;
 }
 
@@ -234,6 +255,7 @@ void Registry::set_server(std::uint32_t index, const haproxy::ServerName& server
 }
 
 void Registry::mark_changed(std::uint32_t index) {
+  ++changes_;
   if (facts_[index].changed) return;
   facts_[index].changed = true;
   changed_.push_back(index);

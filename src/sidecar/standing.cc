@@ -205,6 +205,12 @@ void Core::explain(const Fact& fact, Standing& standing) const {
       return because(standing, Reason::kFix, "another task announced %.*s later and has it",
                      static_cast<int>(place.size()), place.view().data());
     }
+    if (fact.wish != announce::Wish::kNone) {
+      const std::string_view wish = announce::to_text(fact.wish);
+      return because(standing, Reason::kFix, "an operator wants it out of rotation (%.*s); `shoal ready %.*s` ends it",
+                     static_cast<int>(wish.size()), wish.data(), static_cast<int>(fact.node.size()),
+                     fact.node.view().data());
+    }
     if (fact.word.state != announce::TaskState::kReady) {
       return because(standing, Reason::kNone, "announced, but not as ready");
     }

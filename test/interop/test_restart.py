@@ -1,7 +1,7 @@
 """HAProxy, the sidecar, or a seed goes away and comes back."""
 import time
 
-from harness import POOL, RotationWatch, Say, check, test, wait_until
+from harness import Failure, Log, POOL, RotationWatch, Say, check, hold_true, test, wait_until
 from load import Load
 from test_rotation import row_of
 
@@ -114,3 +114,64 @@ def test_seeds_that_are_garbage_do_not_keep_a_task_from_a_good_one(scene):
     seeds = ["no-such-host.invalid:7946", "127.0.0.1:1", "192.0.2.1:7946", proxy.gossip]
     scene.task(seeds, "stubborn")
     haproxy.wait_in_rotation("stubborn", timeout=30)
+
+
+@test(seconds=90)
+def test_sidecar_and_haproxy_restarted_together_serve_before_gossip_has_found_anybody(scene):
+    haproxy = scene.haproxy()
+    kept = {"haproxy": {"state_file": scene.path("pool.json")}}
+    proxy = scene.sidecar(haproxy, more=kept)
+    names = ["t0", "t1"]
+    tasks = [scene.task(proxy, name) for name in names]
+    haproxy.wait_in_rotation(*names)
+    wait_until(lambda: all(f'"{n}"' in Log(scene.path("pool.json")).text() for n in names), 15, "the file")
+    proxy.kill()
+    haproxy.kill()
+    haproxy.start()
+    # On another port and without a seed: nobody finds it.
+    lonely = scene.sidecar(haproxy, name="lonely", more=kept)
+    begun = time.monotonic()
+    haproxy.wait_in_rotation(*names, timeout=10)
+    scene.say(f"back {(time.monotonic() - begun) * 1000:.0f} ms after the start of a sidecar that knows nobody")
+    check(len(lonely.members()) == 1, f"the sidecar knows {lonely.members()}")
+    lonely.kill()
+    # Whoever gossip does not find, and who does not answer, is not kept for ever; who is found stays.
+    tasks[1].kill()
+    haproxy.kill()
+    haproxy.start()
+    proxy.start()
+    haproxy.wait_in_rotation("t0", timeout=20)
+    check(not haproxy.in_rotation("t1"), "a place that does not answer is in rotation")
+    check(tasks[0].running(), "the task suffered")
+
+
+@test(seconds=90)
+def test_a_task_is_drained_put_into_maintenance_and_readied_from_any_member(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy, more={"node": {"name": None}})
+    names = ["t0", "t1"]
+    tasks = [scene.task(proxy, name) for name in names]
+    haproxy.wait_in_rotation(*names)
+    server = haproxy.server_of("t0").name
+    tasks[1].command("drain", "t0")
+    wait_until(lambda: haproxy.server_of("t0").admin & 8 and haproxy.server_of("t0").weight == 0, 10, "t0 in drain")
+    tasks[0].command("maint", server)  # By the server's name, at the task itself.
+    wait_until(lambda: haproxy.server_of("t0").admin & 1, 10, "t0 in maintenance")
+    proxy.kill()  # The wish is the task's: a sidecar that knows nothing keeps to it.
+    haproxy.kill()
+    haproxy.start()
+    proxy.start()
+    haproxy.wait_in_rotation("t1", timeout=20)
+    hold_true(lambda: not haproxy.in_rotation("t0"), 3, "t0 out of rotation")
+    proxy.command("ready", "t0")
+    haproxy.wait_in_rotation("t0")
+    for words, reason in ((("drain", "nobody"), "no member has this name"),
+                          (("ready", "t0", "--stop"), "--stop")):
+        try:
+            proxy.command(*words)
+            raise AssertionError(f"{words} was done")
+        except Failure as failure:
+            check(reason in str(failure), str(failure))
+    proxy.command("drain", "t0", "--stop")
+    check(tasks[0].wait(30) == 0, "the task that was told to stop did not end with 0")
+    check(haproxy.in_rotation("t1"), "the other task suffered")

@@ -113,6 +113,31 @@ TEST_CASE("flag beats environment beats file beats default, and print knows whic
   CHECK(origin() == "--weight");
 }
 
+TEST_CASE("HAProxy's command stands after --, in the file or in the environment, words untouched") {
+  Run run = sidecar();
+  CHECK(good(run).haproxy.command.empty());
+  run.file = "[haproxy]\ncommand = ['haproxy', '-f', '{addr}']\n";
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-f", "{addr}"});
+  run.variables = {R"(SHOAL_HAPROXY_COMMAND=["haproxy","-W"])"};
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-W"});
+  run.arguments = {"sidecar", "--", "haproxy", "-W", "-db"};
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-W", "-db"});
+  CHECK(origin_of(run.load(), "haproxy.command") == "after --");
+  // Where only the file knows the role, it says whose command it is.
+  run.arguments = {"-c", "shoal.toml", "--", "haproxy", "-db"};
+  run.file = "role = 'sidecar'\n";
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-db"});
+  CHECK(good(run).worker.command.empty());
+  run.file = "role = 'task'\n";
+  CHECK(good(run).worker.command == std::vector<std::string>{"haproxy", "-db"});
+}
+
+TEST_CASE("a HAProxy that would go into the background is refused") {
+  Run run = sidecar();
+  run.arguments = {"sidecar", "--", "haproxy", "-W", "-D"};
+  CHECK(error(run).find("after --: haproxy.command = [\"haproxy\", \"-W\", \"-D\"]: has -D") == 0);
+}
+
 TEST_CASE("a list from a stronger source replaces the weaker one whole") {
   Run run;
   run.file = "[gossip]\njoin = ['a', 'b', 'c']\n";

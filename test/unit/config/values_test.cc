@@ -103,7 +103,7 @@ TEST_CASE("tags of shoal's own are refused") {
   CHECK(tag.name == "zone");
   CHECK(tag.value == "a=b");
   CHECK(read_tag("empty=", tag).empty());
-  for (const char* bad : {"role=x", "state=ready", "shoal=2", "=a", "zone", "", "a=b\n"}) {
+  for (const char* bad : {"role=x", "state=ready", "shoal=2", "wish=drain", "=a", "zone", "", "a=b\n"}) {
     CAPTURE(bad);
     CHECK_FALSE(read_tag(bad, tag).empty());
   }

@@ -70,6 +70,14 @@ class Harness {
     core->on_departure(now, node, said, outbox_);
     settle();
   }
+  void wish(std::string_view node, announce::Wish wanted) {
+    core->on_wish(now, node, wanted, outbox_);
+    settle();
+  }
+  void remember(const LastServer& server) {
+    core->remember(now, server, outbox_);
+    settle();
+  }
   void cluster_ready() {
     core->on_cluster_ready(now, outbox_);
     settle();
