@@ -14,10 +14,18 @@ local function now_ms()
   return now.sec * 1000 + now.usec // 1000
 end
 
+-- Once a process is being replaced its nbsrv is 0 whatever servers it has, and the requests on its kept connections
+-- have to go on. `connslots` is 0 only where every server is down or in maintenance.
+local function has_server(txn, pool)
+  if txn.f:nbsrv(pool) > 0 then return true end
+  local stopping = txn.f:stopping() -- 2.6 gives a number.
+  return (stopping == true or stopping == 1) and txn.f:connslots(pool) ~= 0
+end
+
 local function hold(txn)
   local pool, begun = txn.f:be_name(), now_ms()
   local waited = 0
-  while waited < LONGEST_MS and txn.f:nbsrv(pool) == 0 do
+  while waited < LONGEST_MS and not has_server(txn, pool) do
     core.msleep(waited < 500 and 10 or 50) -- Looks often as long as a rebuild takes, then seldom.
     waited = now_ms() - begun
   end

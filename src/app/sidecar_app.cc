@@ -39,6 +39,8 @@ sidecar::Options core_options(const config::Config& config, const Endpoint& adve
   SHOAL_ASSERT(options.registry.default_pool.assign(config.haproxy.backend));
   SHOAL_ASSERT(options.registry.server_prefix.assign(config.haproxy.server_prefix));
   options.policy.grace = config.haproxy.grace;
+  options.policy.forget_after = config.gossip.reap_after;
+  options.policy.removal_floor = config.haproxy.removal_floor;
   options.policy.allow_loopback = advertise.addr.is_loopback();
   options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
   for (const std::string& pool : config.haproxy.backends) {
@@ -113,12 +115,14 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         core_out_(config.haproxy.sockets.size(), haproxy::SessionOptions{}),
         streams_(loop_, config.haproxy.sockets,
                  "shoal sidecar " + config.node.name + ", process " + std::to_string(::getpid()), *this),
-        probes_(loop_,
-                [this](std::uint64_t id, const Endpoint&, reactor::ProbeResult result) {
-                  drive_core([&](Instant now) {
-                    core_->on_verify_result(now, static_cast<std::uint32_t>(id), verify_result(result), core_out_);
-                  });
-                }),
+        probes_(
+            loop_,
+            [this](std::uint64_t id, const Endpoint&, reactor::ProbeResult result) {
+              drive_core([&](Instant now) {
+                core_->on_verify_result(now, static_cast<std::uint32_t>(id), verify_result(result), core_out_);
+              });
+            },
+            sidecar::Outbox::kVerifiesMax + sidecar::Outbox::kLooksMax),
         core_timer_(loop_, [this] { drive_core([this](Instant now) { core_->on_deadline(now, core_out_); }); }),
         registrar_timer_(
             loop_, [this] { drive_registrar([this](Instant now) { registrar_->on_deadline(now, *registrar_out_); }); }),
@@ -419,6 +423,19 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       case sidecar::EventKind::kServerDeleted: return server_line("server deleted");
       case sidecar::EventKind::kServerHeldByOperator:
         return server_line("server held by an operator; shoal leaves it as it is");
+      case sidecar::EventKind::kServerHeld:
+        return log_.warn("server held in rotation although its task is called gone or unready",
+                         {{"node", e.node},
+                          {"server", e.server.view()},
+                          {"pool", e.pool.view()},
+                          {"addr", place},
+                          {"reason", e.text}});
+      case sidecar::EventKind::kServerHoldEnded:
+        return log_.info("server no longer held", {{"node", e.node},
+                                                   {"server", e.server.view()},
+                                                   {"pool", e.pool.view()},
+                                                   {"addr", place},
+                                                   {"reason", e.text}});
       // These two also change the standing, and tell_refusal has the words for people.
       case sidecar::EventKind::kServerRefused:
         return log_.debug("server refused", {{"node", e.node}, {"server", e.server.view()}, {"reason", e.text}});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <type_traits>
 
 #include "config/placeholders.h"
@@ -111,6 +112,13 @@ std::string set_ready(const Setting& setting, const Words& words, Config& config
 std::string set_verify(const Setting& setting, const Words& words, Config& config) {
   if (words[0] == "check") return "is not in this version; use connect or none";
   return set_choice<&Config::haproxy, &Haproxy::verify>(setting, words, config);
+}
+
+std::string read_percent(std::string_view text, std::uint32_t& out) {
+  const std::string_view number = !text.empty() && text.back() == '%' ? text.substr(0, text.size() - 1) : text;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), out);
+  if (error == std::errc{} && end == number.data() + number.size() && out <= 100) return {};
+  return "is no share; write it as 0% to 100%";
 }
 
 std::string set_tags(const Setting&, const Words& words, Config& config) {
@@ -313,6 +321,9 @@ constexpr std::array kSettings = {
             "HAProxy is started by somebody else",
             "[\"haproxy\", \"-W\", \"-db\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]",
             "HAProxy, started and supervised by shoal; on the command line after --.", 0, 0, &set_haproxy_command},
+    Setting{"haproxy.removal_floor", "", Type::kText, Concerns::kSidecar, false, "PERCENT", "50%", "", "\"50%\"",
+            "Share of a pool that failed and unready tasks never take out while their places do not refuse.", 0, 0,
+            &set_read<&read_percent, &Config::haproxy, &Haproxy::removal_floor>},
 
     Setting{"sidecar.solicit_interval", "--solicit-interval", Type::kDuration, Concerns::kSidecar, false, kTime, "30s",
             "", "\"30s\"", "How often tasks that are not known well are asked to announce again.", kSecond, kHour,
@@ -359,7 +370,6 @@ constexpr std::array kSettings = {
 };
 
 constexpr std::array kFutureKeys = {
-    FutureKey{"haproxy.removal_floor", "", "no share of a pool is held back"},
     FutureKey{"haproxy.allow_addr", "", "a task's server has the task's own address"},
     FutureKey{"haproxy.mode", "", "servers are set through the runtime socket"},
     FutureKey{"worker.socket", "--worker-socket", "the worker inherits the listening socket"},

@@ -23,7 +23,10 @@ Core::Proxy::Proxy(const Options& options, std::size_t number, Rng rng, Instant 
       table(servers_max(options)),
       look_at(now),
       batch_not_before(now),
-      drain_poll(options.drain_poll_min) {}
+      drain_poll(options.drain_poll_min),
+      shares(ServerTable::kPoolsMax + 1) {
+  while (!shares.full()) shares.emplace_back();
+}
 
 Core::Core(const Options& options, Rng rng, Instant now)
     : options_(options),
@@ -32,6 +35,7 @@ Core::Core(const Options& options, Rng rng, Instant now)
       started_(now),
       registry_(options.registry),
       verifier_(VerifierOptions{}, options.registry.members_max, rng_.fork()),
+      looks_(servers_max(options)),
       proxies_(options.sockets.size()),
       standings_due_(options.registry.members_max) {
   SHOAL_ASSERT(!options.sockets.empty());
@@ -139,7 +143,9 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
     server.superseded = false;
     server.retry_at = kNever;  // What has changed deserves a try at once.
     const NextStep next = next_step(goal, fact.place(), server.observed, now);
-    proxy.dirty = proxy.dirty || next.step != Step::kNone;
+    const bool is_asked = goal.ask != Ask::kNothing;
+    if (!is_asked) server.look = Look{};  // What was seen in this absence says nothing of the next one.
+    proxy.dirty = proxy.dirty || next.step != Step::kNone || is_asked || server.leaving != Leaving::kNotAsked;
     proxy.plan_at = earlier(proxy.plan_at, earlier(next.not_before, goal.changes_at));
     if (server.observed.in_maintenance() && !server.observed.drained) proxy.drain_poll_at = now;
   }
@@ -155,17 +161,19 @@ bool Core::is_servable(const Fact& fact) const {
 bool Core::is_in_any_table(const Fact& fact) const {
   return std::any_of(proxies_.begin(), proxies_.end(), [&fact](const Proxy& proxy) {
     const std::uint32_t slot = proxy.table.find(fact.word.pool, fact.server.view());
-    return slot != ServerTable::kNone && proxy.table[slot].observed.present;
+    if (slot == ServerTable::kNone) return false;
+    // A held one is put back when HAProxy restarts.
+    return proxy.table[slot].observed.present || proxy.table[slot].leaving == Leaving::kKept;
   });
 }
 
-/// Facts whose wanted state changes by time alone: grace, verify again, reaped members.
 /// When a place that has not answered, or found the queue of tries full, is to be looked at again; never at once.
 Instant Core::verify_again_at(Instant now, const Fact& fact) {
   if (fact.reach == Reach::kFailed) return std::max(fact.reach_retry_at, now + 10ms);
   return fact.reach == Reach::kUnknown ? now + 10ms : kNever;
 }
 
+/// Facts whose wanted state changes by time alone: grace, verify again, reaped members.
 void Core::sweep_facts(Instant now) {
   facts_at_ = kNever;
   for (std::uint32_t i = 0; i < registry_.size(); ++i) {
@@ -191,7 +199,9 @@ void Core::sweep_facts(Instant now) {
 
 void Core::on_verify_result(Instant now, std::uint32_t id, VerifyResult result, Outbox& out) {
   begin_input(now, out);
-  const std::uint32_t index = verifier_.on_result(now, registry_, id, result);
+  const bool is_look = (id & Looks::kIdBit) != 0;
+  if (is_look) take_look_result(now, id, result);
+  const std::uint32_t index = is_look ? Registry::kNone : verifier_.on_result(now, registry_, id, result);
   if (index != Registry::kNone) {
     fact_changed(now, index);
     if (registry_[index].reach == Reach::kFailed) verify_failed(index, out);
@@ -250,6 +260,9 @@ void Core::on_deadline(Instant now, Outbox& out) {
     fact_changed(now, late);
     verify_failed(late, out);
   }
+  for (std::uint32_t id = looks_.overdue(now); id != 0; id = looks_.overdue(now)) {
+    take_look_result(now, id, VerifyResult::kTimedOut);
+  }
   for (std::size_t i = 0; i < proxies_.size(); ++i) {
     if (now < proxies_[i].session.next_deadline()) continue;
     proxies_[i].session.on_deadline(now, out.session(i));
@@ -259,7 +272,7 @@ void Core::on_deadline(Instant now, Outbox& out) {
 }
 
 Instant Core::next_deadline() const {
-  Instant next = earlier(facts_at_, verifier_.next_deadline());
+  Instant next = earlier(facts_at_, earlier(verifier_.next_deadline(), looks_.next_deadline()));
   if (!standings_due_.empty()) next = earlier(next, now_ + 1ms);
   if (has_remembered_) next = earlier(next, strays_from());
   for (const Proxy& proxy : proxies_) {
@@ -282,6 +295,7 @@ void Core::pump(Instant now, Outbox& out) {
     watch_old(now, proxies_[i]);
   }
   verifier_.start(now, registry_, out.verifies);
+  start_looks(now, out);
   emit_standings(out);
 }
 

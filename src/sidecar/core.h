@@ -19,6 +19,8 @@
 #include "base/rng.h"
 #include "haproxy/runtime_session.h"
 #include "sidecar/desired_state.h"
+#include "sidecar/floor.h"
+#include "sidecar/looks.h"
 #include "sidecar/outbox.h"
 #include "sidecar/reconciler.h"
 #include "sidecar/registry.h"
@@ -60,6 +62,8 @@ struct ServerView {
   Observed observed;
   std::uint64_t in_flight = 0;
   std::string_view refusal;
+  bool held = false;            // In rotation although `wanted` says otherwise: the floor's doing.
+  Instant held_until = kNever;  // If it stays silent until then; kNever = without limit.
 };
 
 struct Counts {
@@ -68,6 +72,8 @@ struct Counts {
   std::uint64_t events_dropped = 0;
   std::uint64_t batches = 0;
   std::uint64_t commands = 0;
+  std::uint64_t looks = 0;  // Connects before a server leaves.
+  std::uint64_t holds = 0;  // How often the floor began to hold a server.
 };
 
 /// REQUIRES for inputs: `out` is empty and made for the same number of proxies; `now` never goes back. Both are
@@ -126,7 +132,9 @@ class Core final {
   void each_server(Instant now, Visit&& visit) const {
     for (std::size_t proxy = 0; proxy < proxies_.size(); ++proxy) {
       for (std::uint32_t i = 0; i < proxies_[proxy].table.size(); ++i) {
-        if (proxies_[proxy].table[i].used) visit(view_of(now, proxy, i));
+        const Server& server = proxies_[proxy].table[i];
+        const bool is_memory = !server.observed.present && server.leaving == Leaving::kLetGo;
+        if (server.used && !is_memory) visit(view_of(now, proxy, i));
       }
     }
   }
@@ -146,8 +154,10 @@ class Core final {
     Instant drain_poll_at = kNever;
     Duration drain_poll;
     std::uint32_t drain_cursor = 0;
-    std::uint64_t pools_hash = 0;  // Of the last `show backend`.
-    Instant old_at;                // When the servers of old processes are gone through again.
+    std::uint64_t pools_hash = 0;   // Of the last `show backend`.
+    FixedVector<PoolShare> shares;  // By the servers' pool_number; of this plan, once one is asked to leave.
+    bool has_shares = false;
+    Instant old_at;  // When the servers of old processes are gone through again.
     bool level_told = false;
     std::string_view fault_told;
   };
@@ -184,7 +194,7 @@ class Core final {
 
   // core_steps.cc: what HAProxy is told.
   void act(Instant now, std::size_t proxy, Outbox& out);
-  [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy);
+  [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy, Outbox& out);
   void add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step);
   [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy);
   [[nodiscard]] bool is_claimed(const Server& server) const;
@@ -193,6 +203,23 @@ class Core final {
   [[nodiscard]] Duration backoff(Server& server, Duration first);
   [[nodiscard]] Instant strays_from() const;
   [[nodiscard]] Instant next_action(const Proxy& proxy) const;
+
+  // core_floor.cc: who may leave rotation.
+  [[nodiscard]] Wanted weigh(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal, Outbox& out);
+  [[nodiscard]] Wanted weigh_kept(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal, Outbox& out);
+  [[nodiscard]] Wanted weigh_let_go(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal);
+  [[nodiscard]] Wanted kept_as(const Server& server) const;
+  void ask_first(Server& server);
+  void ask_no_more(std::size_t proxy, Server& server, Outbox& out);
+  void want_look(Instant now, std::size_t proxy, std::uint32_t index, Duration every);
+  void count_shares(Instant now, Proxy& proxy);
+  [[nodiscard]] PoolShare without(const Proxy& proxy, const Server& server) const;
+  [[nodiscard]] bool counts_as_missing(Instant now, const Server& server, const Wanted& goal) const;
+  [[nodiscard]] bool keeps_slot(Instant now, const Server& server, const Wanted& goal) const;
+  [[nodiscard]] bool is_forgotten(Instant now, const Server& server) const;
+  void start_looks(Instant now, Outbox& out);
+  void take_look_result(Instant now, std::uint32_t id, VerifyResult result);
+  [[nodiscard]] Endpoint place_of(const Server& server) const;
 
   // standing.cc: what the tasks are told.
   [[nodiscard]] const Server* find_server(const Proxy& proxy, const Fact& fact, std::string_view server,
@@ -214,6 +241,7 @@ class Core final {
   Instant cluster_ready_at_ = kNever;
   Registry registry_;
   Verifier verifier_;
+  Looks looks_;
   FixedVector<Proxy> proxies_;
   Instant facts_at_ = kNever;  // When a fact changes by time alone.
   FixedVector<std::uint32_t> standings_due_;

@@ -42,12 +42,14 @@ struct Fact {
   MemberStatus status = MemberStatus::kReaped;
   IpAddress addr;
   Instant gone_since = kNever;  // When it failed or left; kNever while it is there.
+  Instant back_since = kNever;  // When it was there again after that.
+  bool failed_last = false;     // It failed rather than left; also once it has been reaped.
 
   bool has_word = false;
   announce::Announcement word;  // `pool` is filled in; a depart fills port, pool and generation.
   bool departed = false;        // Final for its start.
   bool needs_word = false;      // Failed or left since the last word: that word does not count any more.
-  bool shadowed = false;        // Another alive task announced this place later.
+  bool shadowed = false;        // Another alive task announced this place later, or has it while this one is gone.
   announce::Wish wish = announce::Wish::kNone;  // An operator's, by way of the task's tag.
   bool name_taken = false;                      // Another node holds the server's name.
   bool servable = true;                         // Could be served at all; a word that cannot takes nobody's place.
@@ -99,6 +101,8 @@ class Registry {
   void set_servable(std::uint32_t index, bool servable);
   /// A reaped member of which nothing is left in HAProxy.
   void forget(Instant now, std::uint32_t index);
+  /// Whether a task that is there and ready is known at this place.
+  [[nodiscard]] bool is_taken(const Endpoint& place) const;
 
   /// Facts that the last words changed, others' included (a place that went from one task to another): call until
   /// false.
@@ -136,6 +140,8 @@ class Registry {
   void set_place_key(std::uint32_t index);
   [[nodiscard]] static std::uint64_t place_key(const Endpoint& place);
   void settle_places(const Endpoint& place);
+  [[nodiscard]] static bool speaks(const Fact& fact);
+  [[nodiscard]] static bool wants_its_place(const Fact& fact);
   void bury(Instant now, const Fact& fact);
   [[nodiscard]] static std::uint64_t start_key(std::string_view node, std::uint64_t start_id);
 

@@ -380,11 +380,13 @@ class HAProxy:
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(text)
 
-    def start(self):
+    def start(self, wait=True):
         check(self.program is None or not self.program.running(), "HAProxy runs already")
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.program = self.scene.run(self.name, ["haproxy", "-db", "-f", self.config])
+        if not wait:
+            return self
         wait_until(lambda: self.servers() is not None or not self.program.running(), 10, "HAProxy's runtime socket")
         check(self.program.running(), "HAProxy did not start:\n" + self.program.log.tail())
         return self
@@ -439,12 +441,16 @@ class HAProxy:
                    f"{node}'s server deleted", every=0.05)
 
 
+_CHANGES = re.compile(rb"add |del |set |enable |disable ")
+
+
 class Relay:
     """A UNIX socket in front of HAProxy's that passes everything on and keeps every line with its time. With `hold`,
     each answer is kept back for so many seconds."""
 
     def __init__(self, scene, haproxy, name="relay", hold=0.0):
         self.path, self._target, self.hold = scene.path(f"{name}.sock"), haproxy.socket, hold
+        self._cut = None
         self.lines = []    # (monotonic time, command line as bytes)
         self.answers = []  # (monotonic time, bytes), as they were passed on
         self._lock = threading.Lock()
@@ -461,6 +467,34 @@ class Relay:
         """Times of the command lines that match."""
         with self._lock:
             return [t for t, line in self.lines if re.search(pattern, line.decode("latin-1"))]
+
+    def cut_after(self, changes, then):
+        """So many more commands that change something are passed on, then `then` is called with the next one in hand,
+        and its connection ends there."""
+        with self._lock:
+            self._cut = [changes, then]
+
+    def cut_off(self):
+        """No cut any more; whether there was none yet."""
+        with self._lock:
+            cut, self._cut = self._cut, None
+        return cut is not None
+
+    def _pass_until_the_cut(self, whole, far):
+        for line in whole:
+            with self._lock:
+                cut = self._cut
+                if cut is not None and _CHANGES.match(line):
+                    cut[0] -= 1
+                    if cut[0] < 0:
+                        self._cut = None
+                        break
+                self.lines.append((time.monotonic(), line))
+            far.sendall(line + b"\n")
+        else:
+            return True
+        cut[1]()
+        return False
 
     def _accept(self):
         while True:
@@ -481,9 +515,12 @@ class Relay:
             while data := near.recv(65536):
                 rest += data
                 *whole, rest = rest.split(b"\n")
-                with self._lock:
-                    self.lines += [(time.monotonic(), line) for line in whole]
-                far.sendall(data)
+                if self._cut is None:
+                    with self._lock:
+                        self.lines += [(time.monotonic(), line) for line in whole]
+                    far.sendall(b"".join(line + b"\n" for line in whole))
+                elif not self._pass_until_the_cut(whole, far):
+                    break
         except OSError:
             pass
         if rest:

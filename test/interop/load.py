@@ -168,10 +168,11 @@ class Websocket(Client):
 class Load:
     """load.py as a process of its own, so that its threads do not share this interpreter."""
 
-    def __init__(self, port, seconds, clients=12, pause_ms=4, kind="mixed", host="load"):
+    def __init__(self, port, seconds, clients=12, pause_ms=4, kind="mixed", host="load", inside=()):
+        """`inside`: words before the command, for another network."""
         self.kind = kind
         self._process = subprocess.Popen(
-            ["/usr/bin/python3", os.path.abspath(__file__), str(port), "--seconds", str(seconds), "--clients",
+            [*inside, "/usr/bin/python3", os.path.abspath(__file__), str(port), "--seconds", str(seconds), "--clients",
              str(clients), "--pause-ms", str(pause_ms), "--kind", kind, "--host", host],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
 

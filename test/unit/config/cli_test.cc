@@ -153,7 +153,7 @@ TEST_CASE("what later versions do is refused by name with the code for settings"
   };
   later({"task", "--restart", "always"}, "worker.restart");
   later({"sidecar", "--http", ":80"}, "http.bind");
-  later({"sidecar", "--haproxy-removal-floor", "50%"}, "haproxy.removal_floor");
+  later({"sidecar", "--haproxy-mode", "reload"}, "haproxy.mode");
 }
 
 TEST_CASE("help is given everywhere, beside mistakes too") {

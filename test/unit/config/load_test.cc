@@ -91,6 +91,7 @@ TEST_CASE("defaults are those of the design") {
   CHECK(proxy.haproxy.server_prefix == "shoal-");
   CHECK(proxy.haproxy.reconcile_interval == Duration(5s));
   CHECK(proxy.haproxy.grace == Duration(30s));
+  CHECK(proxy.haproxy.removal_floor == 50);
   CHECK(proxy.sidecar.solicit_interval == Duration(30s));
   CHECK(proxy.log.level == LogLevel::kInfo);
   CHECK(proxy.log.format == LogFormatChoice::kAuto);
@@ -171,6 +172,12 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[haproxy]\nsocket = ['/a', '/b', '/a']\n").find("\"/a\" twice") != std::string::npos);
   CHECK(in_file("[haproxy]\nsocket = ['/a', 'tcp@127.0.0.1:1']\n").find("\"tcp@127.0.0.1:1\" begins with \"tcp@\"") !=
         std::string::npos);
+  for (const char* const bad : {"101%", "-1%", "50 %", "%", "", "half"}) {
+    const std::string text = std::string("[haproxy]\nremoval_floor = '") + bad + "'\n";
+    CHECK(in_file(text.c_str()).find("write it as 0% to 100%") != std::string::npos);
+  }
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
   CHECK(in_file("[haproxy]\nverify = 'check'\n").find("not in this version; use connect or none") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_prefix = ''\n").find("1 to 32 characters") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_options = 'weight 5'\n").find("task.weight") != std::string::npos);
