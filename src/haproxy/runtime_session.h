@@ -41,7 +41,8 @@ struct SessionOptions {
 struct SessionEvent {
   enum class Kind : std::uint8_t {
     kUp,         // Ready for batches; `replaced`: another process than the last time. Look at everything.
-    kDown,       // Lost, `text` says why; a batch that was open has ended, its missing answers are unknown.
+    kDown,       // Lost, `text` says why; a batch that was open has ended, its missing answers are unknown. While it
+                 // is down, again for each new reason.
     kReply,      // The answer to one command of the batch.
     kBatchDone,  // All answered, and by a process that is not stopping.
   };
@@ -142,6 +143,7 @@ class RuntimeSession final {
   void send_line(std::string_view line, SessionOutbox& out);
   [[nodiscard]] bool is_same_process(const Info& info) const;
   void lose(Instant now, std::string_view why, bool soon, SessionOutbox& out);
+  [[nodiscard]] std::string_view silence() const;
   void start_connect(Instant now, SessionOutbox& out);
   void start_probe(Instant now, SessionOutbox& out);
   void end_probe(Instant now);
