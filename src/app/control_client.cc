@@ -14,9 +14,9 @@
 #include "app/process.h"
 #include "config/text.h"
 #include "config/values.h"
+#include "reactor/client_stream.h"
 #include "reactor/loop.h"
 #include "reactor/unix_names.h"
-#include "reactor/client_stream.h"
 
 namespace shoal::app {
 namespace {

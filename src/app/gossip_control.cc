@@ -16,12 +16,12 @@ admin::Member told(const serf::Node& node, const serf::Member& member) {
     out.rtt_us = static_cast<std::uint32_t>(std::min<std::int64_t>(us, UINT32_MAX));
   }
   out.name = std::string(member.name.view());
-  out.addr = std::string(to_text(member.endpoint.addr).view());
-  out.port = member.endpoint.port;
+  out.addr = std::string(to_text(member.endpoint().addr).view());
+  out.port = member.endpoint().port;
   out.status = std::string(serf::to_text(member.status));
   static_cast<void>(wire::for_each_tag(
-      member.meta.view(), [&out](std::string_view key, std::string_view value) { out.tags.emplace_back(key, value); }));
-  const swim::Versions& v = member.versions;
+      member.meta(), [&out](std::string_view key, std::string_view value) { out.tags.emplace_back(key, value); }));
+  const swim::Versions v = member.versions();
   out.protocol = {v[0], v[1], v[2]};
   out.delegate = {v[3], v[4], v[5]};
   return out;

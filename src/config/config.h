@@ -119,6 +119,7 @@ struct PoolOptions {
 
 enum class Verify : std::uint8_t {
   kConnect,  // The sidecar connects to the announced address once before the server is enabled.
+  kCheck,    // HAProxy's own check passes before the server gets a request.
   kNone,
 };
 
@@ -146,8 +147,9 @@ struct Haproxy {
   std::string server_prefix;
   Duration reconcile_interval{};
   Duration grace{};
-  std::string state_file;  // Empty: none.
+  std::string state_file;            // Empty: none.
   std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
+                                     // The first socket, a path, is then that HAProxy's.
   std::uint32_t removal_floor = 50;  // Percent, 0 to 100.
 };
 

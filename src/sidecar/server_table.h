@@ -29,6 +29,7 @@ struct Server {
   bool superseded = false;  // Its task has another server by now: no stranger, and not to be waited for.
   std::uint32_t id = 0;     // HAProxy's, from the last look.
   Observed observed;
+  bool was_in_rotation = false;  // When it was last seen, in this or an earlier HAProxy.
   bool was_serving = false;      // Nobody held it back when it was last seen, in this or an earlier HAProxy.
   std::uint64_t in_flight = 0;   // Queued + sessions at the last count.
   std::uint32_t id_attempt = 0;  // How many derived ids were taken.

@@ -28,6 +28,7 @@ class FakeHaproxy {
     unsigned queued = 0;
     unsigned sessions = 0;
     unsigned idle = 0;
+    bool init_down = false;  // `init-state down`: DOWN whenever it is enabled, until its check passes.
   };
   struct Backend {
     bool dynamic_balance = true;
@@ -37,6 +38,7 @@ class FakeHaproxy {
     std::uint64_t pid = 0;
     std::uint64_t start = 0;
     bool stopping = false;
+    std::string version = "2.6.12-1+deb12u4";
     std::map<std::string, Backend> backends;
   };
   struct Answer {
@@ -57,6 +59,7 @@ class FakeHaproxy {
     process_->stopping = says_stopping;
     boot(pool_names());
   }
+  void set_version(const std::string& version) { process_->version = version; }
   void add_backend(const std::string& name, bool dynamic_balance = true) {
     process_->backends[name].dynamic_balance = dynamic_balance;
   }
@@ -135,6 +138,7 @@ class FakeHaproxy {
   void boot(const std::vector<std::string>& pools) {
     auto old = process_;
     process_ = std::make_shared<Process>();
+    if (old) process_->version = old->version;
     process_->pid = old ? old->pid + 7 : 5542;
     process_->start = old ? old->start + 3 : 1795235379;
     for (const std::string& pool : pools) {
@@ -175,6 +179,7 @@ class FakeHaproxy {
     if (server == nullptr) return is_delete ? "No such server." : "No such server.\n";
     if (is_delete) return del(process.backends[pool], *server);
     if (words[0] == "enable" && words[1] == "server") {
+      if (server->admin != 0) server->check_down = server->init_down;
       server->admin = 0;
       return "";
     }
@@ -205,6 +210,7 @@ class FakeHaproxy {
     server.weight = 1;
     for (std::size_t i = 4; i < words.size(); ++i) {
       if (words[i] == "check") server.has_check = true;
+      if (words[i] == "init-state") server.init_down = words[i + 1] == "down";
       if (words[i] == "weight") server.weight = static_cast<unsigned>(std::atoi(words[i + 1].c_str()));
       if (words[i] == "id") server.id = static_cast<std::uint32_t>(std::strtoul(words[i + 1].c_str(), nullptr, 10));
     }
@@ -234,6 +240,10 @@ class FakeHaproxy {
       if (!keeps_weights) server.weight = static_cast<unsigned>(weight);
       return "";
     }
+    if (what == "health" && (value == "up" || value == "down")) {
+      server.check_down = value == "down";
+      return "";
+    }
     if (what != "state") return "Unknown command, but maybe one of ...\n";
     if (value == "ready") {
       server.admin = 0;
@@ -251,7 +261,8 @@ class FakeHaproxy {
   static std::string show(Process& process, const std::vector<std::string>& words) {
     const std::string what = words.size() > 1 ? words[1] : "";
     if (what == "info") {
-      return "Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
+      return "Name: HAProxy\nVersion: " + process.version +
+             "\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
              "Process_num: 1\nPid: " +
              std::to_string(process.pid) +
              "\nUptime: 0d 0h00m00s\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
@@ -279,8 +290,8 @@ class FakeHaproxy {
       for (const Server& s : backend.servers) {
         const bool runs = (s.admin & 1) == 0 && !s.check_down;
         out += std::to_string(number) + " " + name + " " + std::to_string(s.id) + " " + s.name + " " + s.addr + " " +
-               (runs ? "2 " : "0 ") + std::to_string(s.admin) + " " + std::to_string(s.weight) +
-               " 0 0 1 0 1 6 0 0 1 - " + std::to_string(s.port) + " - 0 0 - - 0\n";
+               (runs ? "2 " : "0 ") + std::to_string(s.admin) + " " + std::to_string(s.weight) + " 0 0 1 0 1 " +
+               (s.has_check ? "6" : "0") + " 0 0 1 - " + std::to_string(s.port) + " - 0 0 - - 0\n";
       }
     }
     return out;
