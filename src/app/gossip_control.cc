@@ -93,10 +93,10 @@ void GossipControl::steer(const ControlRequest& request) {
   if (member->status != serf::Status::kAlive) {
     return server_.fail(ref, 409, "this member is not alive; `shoal members` shows its status");
   }
-  if (wire::tag_value(member->meta.view(), "role") != "task") {
+  if (wire::tag_value(member->meta(), "role") != "task") {
     return server_.fail(ref, 409, "this member is no task; `shoal members` shows the role of each");
   }
-  if (wire::tag_value(member->meta.view(), kShoalTag).empty()) {
+  if (wire::tag_value(member->meta(), kShoalTag).empty()) {
     return server_.fail(ref, 409, "this task is no shoal of this kind and knows no such wish; use HAProxy's socket");
   }
   if (member->name.view() == gossip_.node().name()) {

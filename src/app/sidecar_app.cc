@@ -248,7 +248,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     }
     drive_core([&](Instant now) { core_->on_member(now, name, change.gossip.addr, status, core_out_); });
     if (member != nullptr) {
-      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta.view(), announce::kWishTag));
+      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta(), announce::kWishTag));
       drive_core([&](Instant now) { core_->on_wish(now, name, wish, core_out_); });
     }
     drive_registrar([&](Instant now) { registrar_->on_member(now, change, *registrar_out_); });
