@@ -84,8 +84,8 @@ class Stage:
         check(not self.wrong(), self.wrong())
         adds = [line.split()[2] for line in self.relay.commands() if line.startswith(b"add server")]
         self.scene.say(f"{ROUNDS} kills, {self.cuts} of them between two commands; {self.number + 1} tasks, "
-                       f"{len(adds)} adds; the table true {statistics.median(self.took):.1f} s after the start, at most "
-                       f"{max(self.took):.1f} s; {result['ok']} requests, {result['failed']} failed")
+                       f"{len(adds)} adds; the table true {statistics.median(self.took):.1f} s after the start, "
+                       f"at most {max(self.took):.1f} s; {result['ok']} requests, {result['failed']} failed")
         check(result["failed"] == 0, f"{result['failed']} of {result['ok']} failed: {result['errors']}")
         check(result["ok"] > 50 * ROUNDS, f"no load: {result}")
 
