@@ -241,6 +241,17 @@ std::string to_json(const EventRequest& request) {
   return out;
 }
 
+std::string to_json(const SteerRequest& request) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object();
+  w.text("name", request.name);
+  w.text("wish", request.wish);
+  w.boolean("stop", request.stop);
+  w.end_object();
+  return out;
+}
+
 std::string error_json(std::string_view message) {
   std::string out;
   JsonWriter w(out);
@@ -363,6 +374,25 @@ std::string read_request(std::string_view text, EventRequest& out) {
   if (!wrong.empty()) return wrong;
   if (bad_base64) return "payload_base64 is no base64";
   return out.name.empty() ? "the request names no event" : "";
+}
+
+std::string read_request(std::string_view text, SteerRequest& out) {
+  const std::string wrong = read_object(text, [&](JsonReader& r, std::string_view key) {
+    if (key == "name") {
+      r.text(out.name);
+    } else if (key == "wish") {
+      r.text(out.wish);
+    } else if (key == "stop") {
+      r.boolean(out.stop);
+    } else {
+      return false;
+    }
+    return true;
+  });
+  if (!wrong.empty()) return wrong;
+  if (out.wish != "drain" && out.wish != "maint" && out.wish != "ready") return "the wish is drain, maint or ready";
+  if (out.stop && out.wish == "ready") return "what is to stop cannot be wanted ready";
+  return out.name.empty() ? "the request names no node" : "";
 }
 
 }  // namespace shoal::admin

@@ -9,6 +9,7 @@
 //   POST /v1/keys/remove    KeyRequest         -> the same
 //   POST /v1/force-leave    ForceLeaveRequest  -> {}
 //   POST /v1/event          EventRequest       -> {}
+//   POST /v1/steer          SteerRequest       -> {}
 //   every other answer      {"error": "what is wrong, and the fix"} with a status of 400 and more
 //
 // A change of keys that went wrong on some node is still a 200: the answer's `errors` and its counts tell. A byte
@@ -96,12 +97,20 @@ struct EventRequest {
   bool coalesce = false;
 };
 
+/// {"name": "web-1", "wish": "drain", "stop": false}
+struct SteerRequest {
+  std::string name;  // A node's, or its server's in HAProxy.
+  std::string wish;  // "drain", "maint" or "ready".
+  bool stop = false;
+};
+
 [[nodiscard]] std::string to_json(const Status& status);
 [[nodiscard]] std::string to_json(const std::vector<Member>& members);
 [[nodiscard]] std::string to_json(const KeysAnswer& answer);
 [[nodiscard]] std::string to_json(const KeyRequest& request);
 [[nodiscard]] std::string to_json(const ForceLeaveRequest& request);
 [[nodiscard]] std::string to_json(const EventRequest& request);
+[[nodiscard]] std::string to_json(const SteerRequest& request);
 [[nodiscard]] std::string error_json(std::string_view message);
 
 // False when the text is no JSON, or a value has another type; then `out` may hold anything.
@@ -115,5 +124,6 @@ struct EventRequest {
 [[nodiscard]] std::string read_request(std::string_view text, KeyRequest& out);
 [[nodiscard]] std::string read_request(std::string_view text, ForceLeaveRequest& out);
 [[nodiscard]] std::string read_request(std::string_view text, EventRequest& out);
+[[nodiscard]] std::string read_request(std::string_view text, SteerRequest& out);
 
 }  // namespace shoal::admin

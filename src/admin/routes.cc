@@ -16,6 +16,7 @@ constexpr std::array kRoutes = {
     Route{Method::kPost, "/v1/keys/remove", Operation::kKeysRemove},
     Route{Method::kPost, "/v1/force-leave", Operation::kForceLeave},
     Route{Method::kPost, "/v1/event", Operation::kEvent},
+    Route{Method::kPost, "/v1/steer", Operation::kSteer},
 };
 
 }  // namespace

@@ -18,6 +18,7 @@ enum class Operation : std::uint8_t {
   kKeysRemove,
   kForceLeave,
   kEvent,
+  kSteer,
 };
 
 struct Route {

@@ -17,6 +17,8 @@ static_assert(shoal_v1_AnnounceResponse_size <= kPayloadBytesMax);
 static_assert(shoal_v1_DepartRequest_size <= kPayloadBytesMax);
 static_assert(shoal_v1_DepartResponse_size <= kPayloadBytesMax);
 static_assert(shoal_v1_SolicitRequest_size <= kPayloadBytesMax);
+static_assert(shoal_v1_SteerRequest_size <= kPayloadBytesMax);
+static_assert(shoal_v1_SteerResponse_size <= kPayloadBytesMax);
 
 constexpr std::uint32_t kPortMax = 65535;
 constexpr std::uint32_t kWeightMax = 256;
@@ -102,11 +104,17 @@ ReasonText reason_text_of(const char* from) {
   return out;
 }
 
-// Read as a plain number: a newer peer's code is none of the enum's values.
-Reason reason_of(const shoal_v1_ReasonCode& code) {
+/// An enum as a plain number: a newer peer's may be none of its values.
+template <typename Enum>
+std::uint32_t number_of(const Enum& value) {
   std::uint32_t number = 0;
-  static_assert(sizeof number == sizeof code);
-  std::memcpy(&number, &code, sizeof number);
+  static_assert(sizeof number == sizeof value);
+  std::memcpy(&number, &value, sizeof number);
+  return number;
+}
+
+Reason reason_of(const shoal_v1_ReasonCode& code) {
+  const std::uint32_t number = number_of(code);
   if (number == shoal_v1_ReasonCode_REASON_NONE) return Reason::kNone;
   if (number == shoal_v1_ReasonCode_REASON_FIX) return Reason::kFix;
   return Reason::kRetry;
@@ -245,6 +253,56 @@ std::optional<Solicitation> decode_solicitation(Bytes payload) {
   shoal_v1_SolicitRequest raw = shoal_v1_SolicitRequest_init_zero;
   if (!decode(payload, shoal_v1_SolicitRequest_fields, raw)) return std::nullopt;
   return Solicitation{raw.nonce};
+}
+
+Bytes encode(const Steering& message, MutableBytes memory) {
+  shoal_v1_SteerRequest raw = shoal_v1_SteerRequest_init_zero;
+  switch (message.wish) {
+    case Wish::kNone: raw.wish = shoal_v1_Wish_WISH_NONE; break;
+    case Wish::kDrain: raw.wish = shoal_v1_Wish_WISH_DRAIN; break;
+    case Wish::kMaint: raw.wish = shoal_v1_Wish_WISH_MAINT; break;
+  }
+  raw.stop = message.stop;
+  return encode(memory, shoal_v1_SteerRequest_fields, raw);
+}
+
+std::optional<Steering> decode_steering(Bytes payload) {
+  shoal_v1_SteerRequest raw = shoal_v1_SteerRequest_init_zero;
+  if (!decode(payload, shoal_v1_SteerRequest_fields, raw)) return std::nullopt;
+  switch (number_of(raw.wish)) {
+    case shoal_v1_Wish_WISH_NONE: return Steering{Wish::kNone, raw.stop};
+    case shoal_v1_Wish_WISH_DRAIN: return Steering{Wish::kDrain, raw.stop};
+    case shoal_v1_Wish_WISH_MAINT: return Steering{Wish::kMaint, raw.stop};
+    default: return std::nullopt;
+  }
+}
+
+Bytes encode(const SteeringAnswer& message, MutableBytes memory) {
+  shoal_v1_SteerResponse raw = shoal_v1_SteerResponse_init_zero;
+  raw.accepted = message.accepted;
+  set_text(raw.reason, message.reason_text);
+  return encode(memory, shoal_v1_SteerResponse_fields, raw);
+}
+
+std::optional<SteeringAnswer> decode_steering_answer(Bytes payload) {
+  shoal_v1_SteerResponse raw = shoal_v1_SteerResponse_init_zero;
+  if (!decode(payload, shoal_v1_SteerResponse_fields, raw)) return std::nullopt;
+  return SteeringAnswer{raw.accepted, reason_text_of(raw.reason)};
+}
+
+std::string_view to_text(Wish wish) {
+  switch (wish) {
+    case Wish::kNone: return "";
+    case Wish::kDrain: return "drain";
+    case Wish::kMaint: return "maint";
+  }
+  SHOAL_UNREACHABLE();
+}
+
+Wish wish_of(std::string_view text) {
+  if (text == to_text(Wish::kDrain)) return Wish::kDrain;
+  if (text == to_text(Wish::kMaint)) return Wish::kMaint;
+  return Wish::kNone;
 }
 
 }  // namespace shoal::announce

@@ -30,6 +30,8 @@ struct Solicitation {
 [[nodiscard]] Bytes encode(const Departure& message, MutableBytes memory);
 [[nodiscard]] Bytes encode(const DepartAnswer& message, MutableBytes memory);
 [[nodiscard]] Bytes encode(const Solicitation& message, MutableBytes memory);
+[[nodiscard]] Bytes encode(const Steering& message, MutableBytes memory);
+[[nodiscard]] Bytes encode(const SteeringAnswer& message, MutableBytes memory);
 
 /// Port 0 and an empty pool are left to the caller to judge, so that it can answer in words. An absent state word is
 /// kUnknown, an absent weight 100; a port over 65535 or a weight over 256 is a decode failure.
@@ -39,5 +41,8 @@ struct Solicitation {
 [[nodiscard]] std::optional<Departure> decode_departure(Bytes payload);
 [[nodiscard]] std::optional<DepartAnswer> decode_depart_answer(Bytes payload);
 [[nodiscard]] std::optional<Solicitation> decode_solicitation(Bytes payload);
+/// A wish that we do not know is a decode failure: it could not be done.
+[[nodiscard]] std::optional<Steering> decode_steering(Bytes payload);
+[[nodiscard]] std::optional<SteeringAnswer> decode_steering_answer(Bytes payload);
 
 }  // namespace shoal::announce

@@ -1,5 +1,5 @@
-// What tasks and sidecars say to each other, as plain values: the queries `announce`, `solicit` and `depart`. The wire
-// form is proto/shoal.proto; codec.h turns one into the other. Everything here is bounded and stored in place.
+// What tasks and sidecars say to each other, as plain values: the queries `announce`, `solicit`, `depart` and `steer`.
+// The wire form is proto/shoal.proto; codec.h turns one into the other. Everything here is bounded and stored in place.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@ namespace shoal::announce {
 inline constexpr std::string_view kAnnounceQuery = "announce";
 inline constexpr std::string_view kSolicitQuery = "solicit";
 inline constexpr std::string_view kDepartQuery = "depart";
+inline constexpr std::string_view kSteerQuery = "steer";
 
 using NodeName = FixedString<255>;
 using PoolName = FixedString<64>;
@@ -83,6 +84,24 @@ struct DepartAnswer {
   ServerName server;
   std::uint32_t proxies_up = 0;
   std::uint32_t proxies_total = 0;
+};
+
+/// What an operator wants of a task's server in every HAProxy, until it is undone. The task keeps it as a tag.
+enum class Wish : std::uint8_t { kNone, kDrain, kMaint };
+inline constexpr std::string_view kWishTag = "wish";
+/// The tag's value, empty for kNone.
+[[nodiscard]] std::string_view to_text(Wish wish);
+/// Of a tag's value. A word that we do not know, from a newer peer, is no wish.
+[[nodiscard]] Wish wish_of(std::string_view text);
+
+struct Steering {
+  Wish wish = Wish::kNone;
+  bool stop = false;  // Stop as on SIGTERM; the wish does not matter then.
+};
+
+struct SteeringAnswer {
+  bool accepted = false;
+  ReasonText reason_text;  // Why not.
 };
 
 }  // namespace shoal::announce

@@ -19,6 +19,7 @@
 #include "app/gossip_keys.h"
 #include "app/process.h"
 #include "app/sidecar_app.h"
+#include "app/supervised_app.h"
 #include "app/task_app.h"
 #include "base/base64.h"
 #include "config/cli.h"
@@ -26,6 +27,7 @@
 #include "config/report.h"
 #include "config/text.h"
 #include "config/toml_loader.h"
+#include "reactor/process_info.h"
 #include "reactor/system.h"
 
 #ifndef SHOAL_VERSION
@@ -140,7 +142,11 @@ config::Loaded load_settings(const Command& command, std::span<const std::string
     // Only here are both the wire's form and the operator's place of the value known, and files at hand.
     for (const config::Given& given : loaded.values) {
       Result<void> good;
-      if (given.setting->key == "node.tags") good = check_tags(tags_of(loaded.config, "sidecar", "starting"));
+      if (given.setting->key == "node.tags") {
+        Tags tags = tags_of(loaded.config, "sidecar", "starting");
+        tags.emplace_back(announce::kWishTag, announce::to_text(announce::Wish::kDrain));
+        good = check_tags(tags);
+      }
       // Who only asks a running shoal has no need of its keys.
       if (given.setting->key == "gossip.keyring_file" && !config::asks_running(command.kind)) {
         if (const auto keys = load_gossip_keys(loaded.config.gossip); !keys.ok()) good = keys.error();
@@ -177,14 +183,16 @@ int print_values(const Command& command, const config::Loaded& loaded) {
   return print(command.json ? config::values_json(loaded) : config::values_text(loaded));
 }
 
-int run(const config::Loaded& loaded) {
+int run(const config::Loaded& loaded, const std::vector<std::string>& arguments, bool is_supervised) {
   if (!loaded.errors.empty()) {
     // A mistyped variable is only a warning, but may well be the cause of the error. A run that starts logs them
     // itself.
     print_warnings(loaded);
     return fail_with(loaded);
   }
-  return *loaded.config.role == config::Role::kSidecar ? run_sidecar(loaded.config) : run_task(loaded.config);
+  if (*loaded.config.role == config::Role::kTask) return run_task(loaded.config);
+  const bool supervises = !loaded.config.haproxy.command.empty() && !is_supervised;
+  return supervises ? run_supervised(loaded.config, arguments) : run_sidecar(loaded.config);
 }
 
 int print_new_key(bool json) {
@@ -209,7 +217,12 @@ int ask(const Command& command, const config::Loaded& loaded) {
 
 int run_command(int argc, char** argv, char** environment) {
   reactor::fill_standard_descriptors();
-  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const bool is_supervised = !arguments.empty() && arguments[0] == kSupervisedMark;
+  if (is_supervised) {
+    reactor::set_process_name("shoal");  // Else ps would show the path that we were executed by.
+    arguments.erase(arguments.begin());
+  }
   std::vector<std::string> variables;
   for (char** variable = environment; variable != nullptr && *variable != nullptr; ++variable) {
     variables.emplace_back(*variable);
@@ -235,8 +248,9 @@ int run_command(int argc, char** argv, char** environment) {
     case Command::Kind::kKeysUse:
     case Command::Kind::kKeysRemove:
     case Command::Kind::kForceLeave:
-    case Command::Kind::kEvent: return ask(command, load_settings(command, variables));
-    case Command::Kind::kRun: return run(load_settings(command, variables));
+    case Command::Kind::kEvent:
+    case Command::Kind::kSteer: return ask(command, load_settings(command, variables));
+    case Command::Kind::kRun: return run(load_settings(command, variables), arguments, is_supervised);
   }
   return 70;
 }

@@ -14,9 +14,9 @@
 #include "app/process.h"
 #include "config/text.h"
 #include "config/values.h"
+#include "reactor/client_stream.h"
 #include "reactor/loop.h"
 #include "reactor/unix_names.h"
-#include "reactor/unix_stream.h"
 
 namespace shoal::app {
 namespace {
@@ -37,6 +37,7 @@ admin::Operation operation_of(Command::Kind kind) {
     case Command::Kind::kKeysUse: return admin::Operation::kKeysUse;
     case Command::Kind::kKeysRemove: return admin::Operation::kKeysRemove;
     case Command::Kind::kForceLeave: return admin::Operation::kForceLeave;
+    case Command::Kind::kSteer: return admin::Operation::kSteer;
     case Command::Kind::kEvent: return admin::Operation::kEvent;
     case Command::Kind::kRun:
     case Command::Kind::kConfigCheck:
@@ -50,7 +51,7 @@ admin::Operation operation_of(Command::Kind kind) {
 }
 
 /// One request on one connection, until its answer, its end or the deadline.
-class Exchange final : private reactor::UnixStreamHandler {
+class Exchange final : private reactor::ClientStreamHandler {
  public:
   Exchange() : stream_(loop_, *this), timer_(loop_, [this] { end("no answer in time; it is busy or hangs"); }) {}
 
@@ -96,7 +97,7 @@ class Exchange final : private reactor::UnixStreamHandler {
   }
 
   reactor::Loop loop_;
-  reactor::UnixStream stream_;
+  reactor::ClientStream stream_;
   reactor::Timer timer_;
   admin::HttpResponseParser response_;
   std::string error_;
@@ -201,6 +202,9 @@ ControlOutcome run_control_command(const Command& command, const config::Loaded&
     case admin::Operation::kEvent:
       body = admin::to_json(admin::EventRequest{command.subject, command.payload, command.coalesce});
       break;
+    case admin::Operation::kSteer:
+      body = admin::to_json(admin::SteerRequest{command.subject, command.wish, command.stop});
+      break;
   }
   const Choice choice = choose_socket(loaded);
   if (choice.failure) return *choice.failure;
@@ -226,7 +230,8 @@ ControlOutcome tell_answer(const Command& command, int status, const std::string
     std::vector<admin::Member> members;
     if (!admin::from_json(body, members)) return nonsense;
     out.out = command.json ? admin::to_json(members) + "\n" : members_text(members);
-  } else if (command.kind == Command::Kind::kForceLeave || command.kind == Command::Kind::kEvent) {
+  } else if (command.kind == Command::Kind::kForceLeave || command.kind == Command::Kind::kEvent ||
+             command.kind == Command::Kind::kSteer) {
     if (command.json) out.out = "{}\n";
   } else {
     admin::KeysAnswer keys;

@@ -60,6 +60,7 @@ struct ControlServer::Impl final : reactor::UnixListenerHandler {
     admin::KeyRequest with_key;
     admin::ForceLeaveRequest leave;
     admin::EventRequest event;
+    admin::SteerRequest steer;
     std::string wrong;
     switch (request.operation) {
       case admin::Operation::kStatus:
@@ -85,6 +86,12 @@ struct ControlServer::Impl final : reactor::UnixListenerHandler {
         request.name = event.name;
         request.payload = as_bytes(event.payload);
         request.coalesce = event.coalesce;
+        break;
+      case admin::Operation::kSteer:
+        wrong = admin::read_request(body, steer);
+        request.name = steer.name;
+        request.wish = steer.wish;
+        request.stop = steer.stop;
         break;
     }
     if (!wrong.empty()) return connection.finish(admin::http_response(400, admin::error_json(wrong)));

@@ -38,11 +38,13 @@ struct ControlRequest {
   admin::Operation operation = admin::Operation::kStatus;
   /// kKeysInstall, kKeysUse, kKeysRemove: 16, 24 or 32 bytes, decoded.
   Bytes key;
-  /// kForceLeave: the member. kEvent: the event; not empty.
+  /// kForceLeave: the member. kEvent: the event. kSteer: the node, or its server; not empty.
   std::string_view name;
   bool prune = false;     // kForceLeave.
   Bytes payload;          // kEvent.
   bool coalesce = false;  // kEvent.
+  std::string_view wish;  // kSteer: "drain", "maint" or "ready".
+  bool stop = false;      // kSteer.
 };
 
 class ControlHandler {
@@ -75,7 +77,7 @@ class ControlServer {
   void answer(std::uint64_t ref, const admin::Status& status);
   void answer(std::uint64_t ref, const std::vector<admin::Member>& members);
   void answer(std::uint64_t ref, const admin::KeysAnswer& keys);
-  /// For kForceLeave and kEvent.
+  /// For kForceLeave, kEvent and kSteer.
   void done(std::uint64_t ref);
   /// `http_status` 400 (the caller must change something), 404 (no such member), 409 (not possible now), 503 (not
   /// possible yet). `message` says what is wrong and the fix.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "config/settings.h"
 
@@ -41,8 +42,13 @@ admin::KeysAnswer told(const serf::KeyTally& tally) {
 
 }  // namespace
 
-GossipControl::GossipControl(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip)
-    : config_(config), gossip_(gossip), server_(loop, log, *this) {}
+GossipControl::GossipControl(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip,
+                             SteerSelf steer_self)
+    : config_(config),
+      gossip_(gossip),
+      server_(loop, log, *this),
+      steering_(loop, gossip),
+      steer_self_(std::move(steer_self)) {}
 
 Result<void> GossipControl::open() {
   return server_.open(config_.control, config::to_text(*config_.role), gossip_.bound_port());
@@ -72,8 +78,35 @@ void GossipControl::on_control(const ControlRequest& request) {
                             "an event may have 512 bytes, which leaves about 470 for its name and payload");
       }
       return server_.done(request.ref);
+    case admin::Operation::kSteer: return steer(request);
   }
   SHOAL_UNREACHABLE();
+}
+
+void GossipControl::steer(const ControlRequest& request) {
+  const std::uint64_t ref = request.ref;
+  announce::Steering wish;
+  wish.wish = announce::wish_of(request.wish);  // "ready" is none.
+  wish.stop = request.stop;
+  const serf::Member* const member = find_steered(gossip_.node().members(), request.name);
+  if (member == nullptr) return server_.fail(ref, 404, "no member has this name; `shoal members` lists them");
+  if (member->status != serf::Status::kAlive) {
+    return server_.fail(ref, 409, "this member is not alive; `shoal members` shows its status");
+  }
+  if (wire::tag_value(member->meta.view(), "role") != "task") {
+    return server_.fail(ref, 409, "this member is no task; `shoal members` shows the role of each");
+  }
+  if (wire::tag_value(member->meta.view(), kShoalTag).empty()) {
+    return server_.fail(ref, 409, "this task is no shoal of this kind and knows no such wish; use HAProxy's socket");
+  }
+  if (member->name.view() == gossip_.node().name()) {
+    const std::string wrong = steer_self_(wish);
+    return wrong.empty() ? server_.done(ref) : server_.fail(ref, 409, wrong);
+  }
+  const bool begun = steering_.begin(*member, wish, [this, ref](int http_status, std::string_view message) {
+    http_status == 200 ? server_.done(ref) : server_.fail(ref, http_status, message);
+  });
+  if (!begun) server_.fail(ref, 503, "too many wishes are under way; try again in some seconds");
 }
 
 void GossipControl::change_keys(const ControlRequest& request, serf::KeyOperation operation) {

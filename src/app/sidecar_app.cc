@@ -1,6 +1,9 @@
 #include "app/sidecar_app.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <memory>
 #include <utility>
@@ -8,12 +11,13 @@
 #include "announce/registrar.h"
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
+#include "app/pool_file.h"
 #include "app/process.h"
+#include "app/runtime_streams.h"
 #include "base/hash.h"
 #include "config/cli.h"
 #include "reactor/connect_probe.h"
 #include "reactor/signals.h"
-#include "reactor/unix_stream.h"
 #include "sidecar/core.h"
 
 namespace shoal::app {
@@ -26,12 +30,16 @@ constexpr Duration kSettleAfterJoin = 4s;
 
 sidecar::Options core_options(const config::Config& config, const Endpoint& advertise) {
   sidecar::Options options;
-  options.sockets.push_back(FixedString<108>(config.haproxy.socket));
+  for (const config::RuntimeSocket& socket : config.haproxy.sockets) {
+    options.sockets.push_back(FixedString<128>(socket.text));
+  }
   options.registry.members_max = config.gossip.members_max;
   options.registry.tombstones_max = config.gossip.members_max;
   SHOAL_ASSERT(options.registry.default_pool.assign(config.haproxy.backend));
   SHOAL_ASSERT(options.registry.server_prefix.assign(config.haproxy.server_prefix));
   options.policy.grace = config.haproxy.grace;
+  options.policy.forget_after = config.gossip.reap_after;
+  options.policy.removal_floor = config.haproxy.removal_floor;
   options.policy.allow_loopback = advertise.addr.is_loopback();
   options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
   for (const std::string& pool : config.haproxy.backends) {
@@ -72,6 +80,7 @@ announce::MemberStatus announce_status(sidecar::MemberStatus status) {
   switch (status) {
     case sidecar::MemberStatus::kAlive: return announce::MemberStatus::kAlive;
     case sidecar::MemberStatus::kSuspect: return announce::MemberStatus::kSuspect;
+    case sidecar::MemberStatus::kRemembered: break;  // Gossip never says so.
     case sidecar::MemberStatus::kLeaving:
     case sidecar::MemberStatus::kLeft: return announce::MemberStatus::kLeft;
     case sidecar::MemberStatus::kFailed: return announce::MemberStatus::kFailed;
@@ -90,7 +99,7 @@ sidecar::VerifyResult verify_result(reactor::ProbeResult result) {
   SHOAL_UNREACHABLE();
 }
 
-class SidecarApp final : private GossipHandler {
+class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
  public:
   explicit SidecarApp(const config::Config& config)
       : config_(config),
@@ -99,16 +108,20 @@ class SidecarApp final : private GossipHandler {
         rng_(reactor::entropy_u64()),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_),
-        core_out_(1, haproxy::SessionOptions{}),
-        main_stream_(*this, haproxy::Stream::kMain),
-        probe_stream_(*this, haproxy::Stream::kProbe),
-        probes_(loop_,
-                [this](std::uint64_t id, const Endpoint&, reactor::ProbeResult result) {
-                  drive_core([&](Instant now) {
-                    core_->on_verify_result(now, static_cast<std::uint32_t>(id), verify_result(result), core_out_);
-                  });
-                }),
+        control_(loop_, config, log_, gossip_,
+                 [](const announce::Steering&) { return std::string("this is a sidecar"); }),
+        pool_file_(loop_, log_),
+        core_out_(config.haproxy.sockets.size(), haproxy::SessionOptions{}),
+        streams_(loop_, config.haproxy.sockets,
+                 "shoal sidecar " + config.node.name + ", process " + std::to_string(::getpid()), *this),
+        probes_(
+            loop_,
+            [this](std::uint64_t id, const Endpoint&, reactor::ProbeResult result) {
+              drive_core([&](Instant now) {
+                core_->on_verify_result(now, static_cast<std::uint32_t>(id), verify_result(result), core_out_);
+              });
+            },
+            sidecar::Outbox::kVerifiesMax + sidecar::Outbox::kLooksMax),
         core_timer_(loop_, [this] { drive_core([this](Instant now) { core_->on_deadline(now, core_out_); }); }),
         registrar_timer_(
             loop_, [this] { drive_registrar([this](Instant now) { registrar_->on_deadline(now, *registrar_out_); }); }),
@@ -140,71 +153,20 @@ class SidecarApp final : private GossipHandler {
     return config::kExitBadSettings;
   }
 
-  /// One of the two connections to HAProxy's socket. Connecting succeeds or fails at once; the core hears of it in the
-  /// next turn, since it must not be called while its effects are carried out.
-  class RuntimeStream final : public reactor::UnixStreamHandler {
-   public:
-    RuntimeStream(SidecarApp& app, haproxy::Stream which) : app_(app), which_(which), stream_(app.loop_, *this) {}
-
-    void carry_out(haproxy::SessionOutbox& out) {
-      if (out.wants_close(which_)) {
-        connecting_ = false;
-        stream_.close();
-      }
-      if (out.wants_connect(which_)) {
-        outcome_ = stream_.connect(app_.config_.haproxy.socket);
-        connecting_ = true;
-        app_.loop_.post([this] { tell_outcome(); });
-      }
-      const Bytes bytes = out.to_write(which_);
-      // A HAProxy that far behind is as good as gone; and with a part of the commands missing, its answers would be
-      // taken for the answers to others.
-      if (!bytes.empty() && stream_.is_open() && !stream_.write(bytes)) {
-        stream_.close();
-        app_.loop_.post([this] {
-          app_.drive_core([this](Instant now) { app_.core_->on_closed(now, 0, which_, app_.core_out_); });
-        });
-      }
-    }
-
-   private:
-    void tell_outcome() {
-      if (!std::exchange(connecting_, false)) return;
-      app_.drive_core([this](Instant now) {
-        if (outcome_.ok()) {
-          app_.core_->on_connected(now, 0, which_, app_.core_out_);
-        } else {
-          app_.core_->on_connect_failed(now, 0, which_, outcome_.error().message, app_.core_out_);
-          if (which_ == haproxy::Stream::kMain) app_.tell_haproxy_away(outcome_.error().message);
-        }
-      });
-    }
-    void on_bytes(Bytes bytes) override {
-      app_.drive_core([&](Instant now) { app_.core_->on_bytes(now, 0, which_, bytes, app_.core_out_); });
-    }
-    void on_closed(const Error& why) override {
-      if (connecting_) {
-        outcome_ = why;
-        return;
-      }
-      app_.drive_core([this](Instant now) { app_.core_->on_closed(now, 0, which_, app_.core_out_); });
-    }
-
-    SidecarApp& app_;
-    haproxy::Stream which_;
-    reactor::UnixStream stream_;
-    Result<void> outcome_;
-    bool connecting_ = false;
-  };
-
   void start() {
     const auto options = registrar_options(config_, gossip_.advertise());
     registrar_ = std::make_unique<announce::Registrar>(options, rng_.fork(), loop_.now());
     registrar_out_ =
         std::make_unique<announce::RegistrarOutbox>(options.queries_max, options.held_max, options.solicits_max);
     core_ = std::make_unique<sidecar::Core>(core_options(config_, gossip_.advertise()), rng_.fork(), loop_.now());
-    log_.info("sidecar started", {{"node", config_.node.name}, {"socket", config_.haproxy.socket}});
+    for (std::size_t i = 0; i < core_->proxies(); ++i) {
+      log_.info("sidecar started", {{"node", config_.node.name}, {"socket", socket_text(i)}});
+    }
     gossip_.start(tags_of(config_, "sidecar", "ready"));
+    for (const sidecar::LastServer& server : pool_file_.open(config_.haproxy.state_file, config_.gossip.members_max)) {
+      drive_core([&](Instant now) { core_->remember(now, server, core_out_); });
+    }
+    pool_file_.follow(*core_);
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
   }
@@ -218,11 +180,20 @@ class SidecarApp final : private GossipHandler {
     if (fast) return leave();
     stopping_ = true;
     const Duration budget = std::min(config_.task.drain_timeout, config_.task.stop_timeout - 2s);
-    if (!core_->proxy_up(0) || budget <= kLeaveMost) return leave();
+    if (!any_proxy_up() || budget <= kLeaveMost) return leave();
     // While HAProxy serves, tasks may still come and go: it needs us as long as it lives.
     log_.info("serving until HAProxy is gone", {{"at_most_ms", budget - kLeaveMost}});
     stop_timer_.at(loop_.now() + budget - kLeaveMost);
   }
+
+  [[nodiscard]] bool any_proxy_up() const {
+    for (std::size_t i = 0; i < core_->proxies(); ++i) {
+      if (core_->proxy_up(i)) return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] std::string_view socket_text(std::size_t proxy) const { return config_.haproxy.sockets[proxy].text; }
 
   void on_stop_deadline() { leaving_ ? finish() : leave(); }
 
@@ -234,11 +205,27 @@ class SidecarApp final : private GossipHandler {
   }
 
   void finish() {
+    pool_file_.close();
     control_.close();
     gossip_.close();
     gossip_.log_refused();
     log_.info("stopped");
     loop_.stop();
+  }
+
+  // RuntimeStreamsHandler
+  void on_runtime_connected(std::size_t proxy, haproxy::Stream stream) override {
+    drive_core([&](Instant now) { core_->on_connected(now, proxy, stream, core_out_); });
+  }
+  void on_runtime_failed(std::size_t proxy, haproxy::Stream stream, const std::string& why, bool is_taken) override {
+    drive_core([&](Instant now) { core_->on_connect_failed(now, proxy, stream, why, core_out_); });
+    if (stream == haproxy::Stream::kMain) tell_haproxy_away(proxy, why, is_taken);
+  }
+  void on_runtime_bytes(std::size_t proxy, haproxy::Stream stream, Bytes bytes) override {
+    drive_core([&](Instant now) { core_->on_bytes(now, proxy, stream, bytes, core_out_); });
+  }
+  void on_runtime_closed(std::size_t proxy, haproxy::Stream stream) override {
+    drive_core([&](Instant now) { core_->on_closed(now, proxy, stream, core_out_); });
   }
 
   // GossipHandler
@@ -259,6 +246,10 @@ class SidecarApp final : private GossipHandler {
       change.is_task = role == "task";
     }
     drive_core([&](Instant now) { core_->on_member(now, name, change.gossip.addr, status, core_out_); });
+    if (member != nullptr) {
+      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta.view(), announce::kWishTag));
+      drive_core([&](Instant now) { core_->on_wish(now, name, wish, core_out_); });
+    }
     drive_registrar([&](Instant now) { registrar_->on_member(now, change, *registrar_out_); });
   }
 
@@ -285,6 +276,7 @@ class SidecarApp final : private GossipHandler {
   }
 
   void on_response(std::uint64_t token, std::string_view from, Bytes payload) override {
+    if (control_.on_response(token, from, payload)) return;
     drive_registrar([&](Instant now) { registrar_->on_solicit_answer(now, token, from, payload, *registrar_out_); });
   }
 
@@ -367,8 +359,7 @@ class SidecarApp final : private GossipHandler {
   template <typename F>
   void drive_core(F&& f) {
     f(loop_.now());
-    main_stream_.carry_out(core_out_.session(0));
-    probe_stream_.carry_out(core_out_.session(0));
+    for (std::size_t i = 0; i < core_out_.proxies(); ++i) streams_.carry_out(i, core_out_.session(i));
     for (const sidecar::Verify& verify : core_out_.verifies) {
       // One that finds no free slot (after a freeze both deadlines can be over) counts as timed out by the core's own.
       static_cast<void>(probes_.start(verify.id, verify.place, loop_.now() + verify.deadline));
@@ -379,9 +370,10 @@ class SidecarApp final : private GossipHandler {
   }
 
   /// Once for each time that it goes away, also when it was never there.
-  void tell_haproxy_away(std::string_view reason) {
-    if (std::exchange(haproxy_away_told_, true)) return;
-    log_.warn("HAProxy is away; tried again for ever", {{"socket", config_.haproxy.socket}, {"reason", reason}});
+  void tell_haproxy_away(std::size_t proxy, std::string_view reason, bool is_taken) {
+    if (std::exchange(away_told_[proxy], true)) return;
+    log_.warn(is_taken ? "waiting for the socket" : "HAProxy is away; tried again for ever",
+              {{"socket", socket_text(proxy)}, {"reason", reason}});
   }
 
   /// What the task is told is said here too, once for each node and reason.
@@ -402,8 +394,13 @@ class SidecarApp final : private GossipHandler {
 
   void note(const sidecar::Event& e) {
     const AddressText place = e.place.port == 0 ? AddressText() : to_text(e.place);
+    const std::string_view socket = socket_text(e.proxy);
     const auto server_line = [&](std::string_view words) {
-      log_.info(words, {{"node", e.node}, {"server", e.server.view()}, {"pool", e.pool.view()}, {"addr", place}});
+      log_.info(words, {{"node", e.node},
+                        {"server", e.server.view()},
+                        {"pool", e.pool.view()},
+                        {"addr", place},
+                        {"socket", socket}});
     };
     switch (e.kind) {
       case sidecar::EventKind::kStandingChanged:
@@ -420,20 +417,33 @@ class SidecarApp final : private GossipHandler {
       case sidecar::EventKind::kServerDeleted: return server_line("server deleted");
       case sidecar::EventKind::kServerHeldByOperator:
         return server_line("server held by an operator; shoal leaves it as it is");
+      case sidecar::EventKind::kServerHeld:
+        return log_.warn("server held in rotation although its task is called gone or unready",
+                         {{"node", e.node},
+                          {"server", e.server.view()},
+                          {"pool", e.pool.view()},
+                          {"addr", place},
+                          {"reason", e.text}});
+      case sidecar::EventKind::kServerHoldEnded:
+        return log_.info("server no longer held", {{"node", e.node},
+                                                   {"server", e.server.view()},
+                                                   {"pool", e.pool.view()},
+                                                   {"addr", place},
+                                                   {"reason", e.text}});
       // These two also change the standing, and tell_refusal has the words for people.
       case sidecar::EventKind::kServerRefused:
         return log_.debug("server refused", {{"node", e.node}, {"server", e.server.view()}, {"reason", e.text}});
       case sidecar::EventKind::kServerUnreachable:
         return log_.debug("connect failed", {{"node", e.node}, {"addr", place}, {"reason", e.text}});
       case sidecar::EventKind::kHaproxyUp:
-        haproxy_away_told_ = false;
-        return log_.info("HAProxy connected", {{"version", e.text}});
+        away_told_[e.proxy] = false;
+        return log_.info("HAProxy connected", {{"socket", socket}, {"version", e.text}});
       case sidecar::EventKind::kHaproxyReplaced:
-        haproxy_away_told_ = false;
-        return log_.warn("HAProxy was replaced; building the pool anew", {{"version", e.text}});
+        away_told_[e.proxy] = false;
+        return log_.warn("HAProxy was replaced; building the pool anew", {{"socket", socket}, {"version", e.text}});
       case sidecar::EventKind::kHaproxyDown:
-        tell_haproxy_away(e.text.view());
-        if (stopping_ && !leaving_) leave();
+        tell_haproxy_away(e.proxy, e.text.view(), false);
+        if (stopping_ && !leaving_ && !any_proxy_up()) leave();
         return;
       case sidecar::EventKind::kMembersFull:
         return log_.warn("member refused: gossip.members_max is reached", {{"node", e.node}});
@@ -449,9 +459,9 @@ class SidecarApp final : private GossipHandler {
   GossipDriver gossip_;
   GossipControl control_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
+  PoolFile pool_file_;
   sidecar::Outbox core_out_;
-  RuntimeStream main_stream_;
-  RuntimeStream probe_stream_;
+  RuntimeStreams streams_;
   reactor::ConnectProbes probes_;
   std::unique_ptr<announce::Registrar> registrar_;
   std::unique_ptr<announce::RegistrarOutbox> registrar_out_;
@@ -464,7 +474,7 @@ class SidecarApp final : private GossipHandler {
   reactor::Timer stop_timer_;
   Ring<std::uint64_t> refusals_told_{256};
   bool all_changed_ = false;  // More standings than `changed_` holds.
-  bool haproxy_away_told_ = false;
+  std::array<bool, config::kSocketsMax> away_told_{};
   bool met_somebody_ = false;
   bool ready_armed_ = false;
   bool stopping_ = false;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <memory>
 #include <utility>
@@ -70,7 +71,8 @@ class TaskApp final : private GossipHandler {
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_),
+        control_(loop_, config, log_, gossip_,
+                 [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
         supervisor_(supervisor_options(config), loop_.now()),
         ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
         notify_(loop_, [this](const reactor::Notification& n) { on_notification(n); }),
@@ -126,8 +128,52 @@ class TaskApp final : private GossipHandler {
                                {"listen", to_text(listener_.bound)},
                                {"port", service_port()},
                                {"pool", config_.task.backend}});
-    gossip_.start(tags_of(config_, "task", "starting"));
+    gossip_.start(tags("starting"));
     drive_supervisor([this](Instant now) { supervisor_.start(now, supervisor_out_); });
+  }
+
+  /// The own tags in this state, with the operator's wish.
+  Tags tags(std::string_view state) {
+    state_tag_ = state;
+    Tags all = tags_of(config_, "task", state);
+    if (wish_ != announce::Wish::kNone) all.emplace_back(announce::kWishTag, announce::to_text(wish_));
+    return all;
+  }
+
+  /// What an operator wants, from whichever member. Empty when it is done, else why not.
+  std::string steer(const announce::Steering& wanted, std::string_view from) {
+    if (stopping_) return "the task is stopping";
+    if (wanted.stop) {
+      log_.info("an operator wants this task to stop", {{"asked_by", from}});
+      drive_supervisor([this](Instant now) { supervisor_.on_stop_signal(now, false, supervisor_out_); });
+      return {};
+    }
+    if (wanted.wish == wish_) return {};
+    wish_ = wanted.wish;
+    if (wish_ == announce::Wish::kNone) {
+      log_.info("an operator's wish is undone", {{"asked_by", from}});
+    } else {
+      log_.warn("an operator wants this task out of rotation; `shoal ready` undoes it",
+                {{"wish", announce::to_text(wish_)}, {"asked_by", from}});
+    }
+    gossip_.set_tags(tags(state_tag_));
+    return {};
+  }
+
+  void on_steer(std::uint64_t ref, const serf::QueryEvent& query) {
+    const auto wanted = announce::decode_steering(query.payload.view());
+    announce::SteeringAnswer answer;
+    if (gossip_.node().members().get(query.source.view()) == nullptr) {
+      static_cast<void>(answer.reason_text.assign("the asker is no member of this cluster"));
+    } else if (!wanted) {
+      static_cast<void>(answer.reason_text.assign("the wish cannot be read; is the asker a shoal of another version?"));
+    } else {
+      const std::string wrong = steer(*wanted, query.source.view());
+      answer.accepted = wrong.empty();
+      answer.reason_text.assign_cut(wrong);
+    }
+    std::array<std::uint8_t, announce::kPayloadBytesMax> memory;
+    gossip_.answer(ref, announce::encode(answer, memory));
   }
 
   void on_signal(int signal) {
@@ -232,7 +278,7 @@ class TaskApp final : private GossipHandler {
   }
 
   void announce_ready() {
-    gossip_.set_tags(tags_of(config_, "task", "ready"));
+    gossip_.set_tags(tags("ready"));
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));
@@ -331,6 +377,7 @@ class TaskApp final : private GossipHandler {
   }
 
   void on_query(std::uint64_t ref, const serf::QueryEvent& query) override {
+    if (query.name == announce::kSteerQuery) return on_steer(ref, query);
     if (query.name != announce::kSolicitQuery) return;
     drive_announcer([&](Instant now) {
       announcer_.on_solicit(now, ref, query.source.view(), query.payload.view(), announcer_out_);
@@ -338,6 +385,7 @@ class TaskApp final : private GossipHandler {
   }
 
   void on_response(std::uint64_t token, std::string_view from, Bytes payload) override {
+    if (control_.on_response(token, from, payload)) return;
     drive_announcer([&](Instant now) { announcer_.on_response(now, token, from, payload, announcer_out_); });
   }
 
@@ -373,6 +421,8 @@ class TaskApp final : private GossipHandler {
   reactor::Timer supervisor_timer_;
   reactor::Timer announcer_timer_;
   pid_t worker_ = 0;
+  announce::Wish wish_ = announce::Wish::kNone;
+  std::string_view state_tag_ = "starting";
   bool carrying_out_ = false;
   bool drained_ = false;
   bool drained_confirmed_ = false;

@@ -11,12 +11,13 @@ namespace {
 
 using Kind = Command::Kind;
 
-constexpr std::array<std::string_view, 9> kCommands = {"sidecar", "task", "config",      "version", "members",
-                                                       "keygen",  "keys", "force-leave", "event"};
+constexpr std::array<std::string_view, 12> kCommands = {"sidecar", "task",   "config", "version",
+                                                        "members", "keygen", "keys",   "force-leave",
+                                                        "event",   "drain",  "ready",  "maint"};
 constexpr std::array<std::string_view, 3> kConfigCommands = {"check", "print", "reference"};
 constexpr std::array<std::string_view, 4> kKeysCommands = {"list", "install", "use", "remove"};
-constexpr std::array<std::string_view, 9> kFutureCommands = {"servers", "status", "events", "explain", "drain",
-                                                             "ready",   "maint",  "health", "doctor"};
+constexpr std::array<std::string_view, 6> kFutureCommands = {"servers", "status", "events",
+                                                             "explain", "health", "doctor"};
 
 /// What a command that does not run a role takes besides options.
 struct Arguments {
@@ -33,6 +34,7 @@ constexpr std::array kArguments = {
     Arguments{Kind::kKeysRemove, "shoal keys remove KEY (- reads it from stdin)", 1, 1},
     Arguments{Kind::kForceLeave, "shoal force-leave NAME [--prune]", 1, 1},
     Arguments{Kind::kEvent, "shoal event NAME [PAYLOAD] [--coalesce]", 1, 2},
+    Arguments{Kind::kSteer, "shoal drain|ready|maint NAME [--stop]", 1, 1},
 };
 
 const Arguments* arguments_of(Kind kind) {
@@ -114,6 +116,10 @@ class Walk {
       if (word == "members") command_.kind = Kind::kMembers;
       if (word == "force-leave") command_.kind = Kind::kForceLeave;
       if (word == "event") command_.kind = Kind::kEvent;
+      if (word == "drain" || word == "ready" || word == "maint") {
+        command_.kind = Kind::kSteer;
+        command_.wish = word;
+      }
       if (word == "keys") read_keys_command();
     } else if (contains(kFutureCommands, word)) {
       fail("the command " + quoted(word) + " is not in this version; see shoal --help");
@@ -209,7 +215,9 @@ class Walk {
     if (argument.size() < 2 || argument[0] != '-') {
       const bool runs = command_.kind == Command::Kind::kRun;
       return fail("unexpected argument " + quoted(argument) +
-                  (runs && command_.role != Role::kSidecar ? "; a worker's command goes after --" : ""));
+                  (!runs                             ? ""
+                   : command_.role == Role::kSidecar ? "; HAProxy's command goes after --"
+                                                     : "; a worker's command goes after --"));
     }
     const std::string flag = argument.substr(0, argument.find('='));
     if (flag == "-h" || flag == "--help") {
@@ -230,6 +238,9 @@ class Walk {
       ++at_;
     } else if (argument == "--coalesce" && command_.kind == Kind::kEvent) {
       command_.coalesce = true;
+      ++at_;
+    } else if (argument == "--stop" && command_.kind == Kind::kSteer && command_.wish != "ready") {
+      command_.stop = true;
       ++at_;
     } else if (flag == "--worker") {
       if (argument != flag) return fail("--worker takes all that follows: write --worker COMMAND ARGS..., without =");
@@ -278,6 +289,7 @@ class Walk {
       if (asks_running(command_.kind)) known.push_back("--control-socket");
       if (command_.kind == Kind::kForceLeave) known.push_back("--prune");
       if (command_.kind == Kind::kEvent) known.push_back("--coalesce");
+      if (command_.kind == Kind::kSteer && command_.wish != "ready") known.push_back("--stop");
       return fail("there is no flag " + flag + did_you_mean(nearest(flag, known)));
     }
     if (flag == "--role") return fail("--role is no flag; write shoal sidecar or shoal task");
@@ -303,7 +315,8 @@ class Walk {
     command_.flags.push_back(Given{&setting, {}, {std::move(value)}, Origin{Origin::Kind::kFlag, flag, 0}});
   }
 
-  /// The worker's command: nothing behind it is shoal's.
+  /// The command of the worker or of HAProxy: nothing behind it is shoal's. Where only the file knows the role, load()
+  /// gives it to the right one.
   void take_rest(const std::string& marker) {
     Words words(arguments_.begin() + static_cast<std::ptrdiff_t>(at_), arguments_.end());
     at_ = arguments_.size();
@@ -314,16 +327,13 @@ class Walk {
     }
     // `--worker -- ./server` is what somebody writes who knows both forms.
     if (marker == "--worker" && !words.empty() && words[0] == "--") words.erase(words.begin());
-    if (command_.role == Role::kSidecar) {
-      if (marker == "--worker") return fail("--worker is a setting of shoal task (worker.command)");
-      return fail("haproxy.command (a command after --) is not in this version; start HAProxy beside shoal",
-                  kExitBadSettings);
-    }
+    const bool sidecar = command_.role == Role::kSidecar;
+    if (sidecar && marker == "--worker") return fail("--worker is a setting of shoal task (worker.command)");
     if (words.empty()) return fail("there is no command after " + marker);
-    command_.flags.push_back(Given{find_setting("worker.command"),
+    command_.flags.push_back(Given{find_setting(sidecar ? "haproxy.command" : "worker.command"),
                                    {},
                                    std::move(words),
-                                   Origin{Origin::Kind::kFlag, marker == "--" ? "after --" : marker, 0}});
+                                   Origin{Origin::Kind::kFlag, marker == "--" ? kAfterDashes : marker, 0}});
   }
 
   void check_words() {

@@ -34,6 +34,7 @@ struct Command {
     kKeysRemove,
     kForceLeave,
     kEvent,
+    kSteer,
   };
   Kind kind = Kind::kRun;
   std::optional<Role> role;  // As said by the subcommand.
@@ -41,11 +42,14 @@ struct Command {
   bool json = false;         // -o json.
   std::vector<Given> flags;  // One for each setting, repeated flags put together.
   std::string help_topic;    // For kHelp: "", or the command's first word.
-  /// keys install, use, remove: the key, or "-" for stdin. force-leave: the member. event: its name. Never empty there.
+  /// keys install, use, remove: the key, or "-" for stdin. force-leave: the member. event: its name. drain, ready,
+  /// maint: the node, or its server in HAProxy. Never empty there.
   std::string subject;
   std::string payload;    // event
   bool prune = false;     // force-leave
   bool coalesce = false;  // event
+  std::string wish;       // kSteer: "drain", "ready" or "maint", the command itself.
+  bool stop = false;      // drain, maint
 };
 
 /// Of its flags such a command has only control.socket.

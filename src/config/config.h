@@ -17,6 +17,7 @@
 namespace shoal::config {
 
 inline constexpr std::uint16_t kGossipPort = 7946;
+inline constexpr std::size_t kSocketsMax = 8;
 
 enum class Role : std::uint8_t { kSidecar, kTask };
 enum class Profile : std::uint8_t { kLan, kWan, kLocal };
@@ -29,7 +30,7 @@ struct Tag {
 
 struct Node {
   std::string name;       // Never empty, at most 255 bytes, no control bytes.
-  std::vector<Tag> tags;  // Without `role` and `state`, which are shoal's own. Each name once.
+  std::vector<Tag> tags;  // Without those that are shoal's own. Each name once.
 };
 
 /// Where an existing member may be found. Names are resolved anew at each attempt, so they stay text here.
@@ -121,16 +122,34 @@ enum class Verify : std::uint8_t {
   kNone,
 };
 
+/// One HAProxy's runtime socket.
+struct RuntimeSocket {
+  enum class Kind : std::uint8_t {
+    kPath,
+    kAbstract,  // HAProxy's abns@: the name is filled up with NULs.
+    kTcp,
+  };
+  Kind kind = Kind::kPath;
+  bool is_master = false;  // The master's CLI: each command goes to the current worker.
+  std::string text;        // As it was written, for people.
+  std::string name;        // The path, or the abstract name with an '@' in front.
+  Endpoint place;          // kTcp
+};
+
 struct Haproxy {
-  std::string socket;                 // Path of a UNIX socket, at most 107 bytes.
-  std::string backend;                // The pool for an announce that names none.
-  std::vector<std::string> backends;  // Pools that may be used; empty: all that HAProxy has.
-  std::string server_options;         // Checked words, one space between them; may be empty.
-  std::vector<PoolOptions> pools;     // Each pool once.
+  std::vector<RuntimeSocket> sockets;  // 1 to 8, all different.
+  std::string backend;                 // The pool for an announce that names none.
+  std::vector<std::string> backends;   // Pools that may be used; empty: all that HAProxy has.
+  std::string server_options;          // Checked words, one space between them; may be empty.
+  std::vector<PoolOptions> pools;      // Each pool once.
   Verify verify = Verify::kConnect;
   std::string server_prefix;
   Duration reconcile_interval{};
   Duration grace{};
+  std::string state_file;            // Empty: none.
+  std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
+                                     // The first socket, a path, is then that HAProxy's.
+  std::uint32_t removal_floor = 50;  // Percent, 0 to 100.
 };
 
 struct Sidecar {

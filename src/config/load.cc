@@ -20,6 +20,7 @@ class Loader {
   Loaded run() {
     read_sources();
     settle_role();
+    settle_command();
     for (const Setting& setting : settings()) settle(setting);
     settle_pools();
     warn_about_other_role();
@@ -29,6 +30,7 @@ class Loader {
     check_keys();
     check_timing();
     check_pools();
+    check_supervision();
     check_advertise();
     check_task();
     for (const Problem& warning : out_.warnings) out_.config.warnings.push_back(warning.text);
@@ -87,6 +89,16 @@ class Loader {
       given_.push_back(Given{&row, {}, {said}, Origin{Origin::Kind::kFlag, "shoal " + said, 0}});
     } else if (sources_.role_needed && last_given(row) == nullptr) {
       error_unset("role", "write `shoal sidecar` or `shoal task`, or role = \"sidecar\" or \"task\" in the file");
+    }
+  }
+
+  /// What stands after -- is the worker's command unless the file alone knows that this is a sidecar.
+  void settle_command() {
+    const Given* role = last_given(*find_setting("role"));
+    if (role == nullptr || role->words[0] != to_text(Role::kSidecar)) return;
+    for (Given& given : given_) {
+      if (given.setting->key == "worker.command" && given.origin.name == kAfterDashes)
+        given.setting = find_setting("haproxy.command");
     }
   }
 
@@ -207,6 +219,15 @@ class Loader {
       if (value.pool.empty() || allowed(value.pool)) continue;
       warn(value, "has no effect: the pool is not among haproxy.backends");
     }
+  }
+
+  void check_supervision() {
+    const Haproxy& haproxy = out_.config.haproxy;
+    if (haproxy.command.empty() || haproxy.sockets.empty()) return;
+    const RuntimeSocket& first = haproxy.sockets[0];
+    if (first.kind == RuntimeSocket::Kind::kPath && !first.is_master) return;
+    error(*value_of("haproxy.command"), "needs a UNIX path as the first of haproxy.socket (now " + quoted(first.text) +
+                                            "): there shoal looks whether the HAProxy that it supervises answers");
   }
 
   void check_advertise() {

@@ -31,7 +31,7 @@ std::string help_line(const std::string& left, std::string_view right) {
 std::string setting_help(const Setting& setting) {
   const bool repeatable = setting.type == Type::kList || setting.type == Type::kTags;
   std::string help(setting.help);
-  if (repeatable && setting.key != "haproxy.socket") help += " Repeatable.";
+  if (repeatable) help += " Repeatable.";
   std::string out = help_line(flag_of(setting) + " " + std::string(setting.unit), help);
   // The default of server options is a line of its own length; `config reference` shows it whole.
   const std::string fallback = default_text(setting);
@@ -49,8 +49,8 @@ constexpr std::string_view kSources =
 
 constexpr std::string_view kExitCodes =
     "Exit codes: 0 stopped as asked; the worker's own status (128+n for a signal); 64 usage; 78 bad settings;\n"
-    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker cannot be\n"
-    "executed / was not found.\n";
+    "69 something required at start is unavailable; 70 a bug of shoal; 75 try again; 126/127 the worker (or HAProxy)\n"
+    "cannot be executed / was not found.\n";
 
 std::string role_help(Role role) {
   std::string out;
@@ -62,8 +62,10 @@ std::string role_help(Role role) {
         "{addr}, {port} and {fd} in the worker's words are filled in; {{ is a brace.\n\n";
   } else {
     out =
-        "Usage: shoal sidecar [flags]\n\n"
-        "Joins the cluster and keeps the servers of one HAProxy true through its runtime socket.\n\n";
+        "Usage: shoal sidecar [flags] [-- HAPROXY ARGS...]\n\n"
+        "Joins the cluster and keeps the servers of up to 8 HAProxies true through their runtime sockets. With a\n"
+        "command after -- it starts that HAProxy too, restarts it when it crashes, stops it softly, and reloads it on\n"
+        "SIGHUP.\n\n";
   }
   out += "Flags:\n" + std::string(kGeneralOptions);
   for (const Setting& setting : settings()) {
@@ -83,12 +85,15 @@ constexpr std::string_view kTopHelp =
     "Usage:\n"
     "  shoal task [flags] -- WORKER ARGS...  Run a worker and announce it.\n"
     "  shoal sidecar [flags]                 Keep HAProxy's servers true; runs beside HAProxy.\n"
+    "  shoal sidecar [flags] -- HAPROXY ...  The same, and run HAProxy.\n"
     "  shoal -c FILE [flags]                 Run what the file's role says.\n"
     "  shoal members                         Show the cluster as a running shoal sees it.\n"
     "  shoal keys list|install|use|remove    Change the keys of the whole cluster.\n"
     "  shoal keygen                          Make a key.\n"
     "  shoal event NAME [PAYLOAD]            Send an event to every member.\n"
     "  shoal force-leave NAME                Call a failed member gone for good.\n"
+    "  shoal drain|maint NAME [--stop]       Take a task out of rotation in every HAProxy; --stop: end it, too.\n"
+    "  shoal ready NAME                      Undo that.\n"
     "  shoal config check [-c FILE] [flags]  Check all settings and start nothing.\n"
     "  shoal config print [-c FILE] [flags]  Show each value and where it came from.\n"
     "  shoal config reference                Describe every setting.\n"
@@ -134,6 +139,19 @@ constexpr std::string_view kEventHelp =
     "Usage: shoal event NAME [PAYLOAD] [--coalesce]\n\n"
     "Sends a serf user event to every member. --coalesce: receivers may keep only the latest of that name.\n"
     "A PAYLOAD that begins with a dash goes after --.\n\n";
+
+constexpr std::string_view kSteerHelp =
+    "Usage: shoal drain NAME [--stop]\n"
+    "       shoal maint NAME [--stop]\n"
+    "       shoal ready NAME\n\n"
+    "drain   Takes the task's server out of rotation in every HAProxy, in HAProxy's state drain: what a cookie or a\n"
+    "        stick table binds to it still goes there.\n"
+    "maint   The same in HAProxy's state maint: nothing goes there any more.\n"
+    "ready   Undoes both.\n"
+    "--stop  The task drains and stops, as on SIGTERM.\n\n"
+    "NAME is a task's node name, or its server's name in HAProxy. Any member may be asked. The task keeps the wish,\n"
+    "so that sidecars and HAProxies that come later keep to it; it ends with the task. `shoal members` shows it as\n"
+    "the tag `wish`. What was set by hand on HAProxy's socket is undone there.\n\n";
 
 constexpr std::string_view kKeygenHelp =
     "Usage: shoal keygen [-o json]\n\n"
@@ -221,6 +239,7 @@ std::string help_text(std::string_view topic) {
   if (topic == "keys") return std::string(kKeysHelp) + std::string(kAskHelp);
   if (topic == "force-leave") return std::string(kForceLeaveHelp) + std::string(kAskHelp);
   if (topic == "event") return std::string(kEventHelp) + std::string(kAskHelp);
+  if (topic == "drain" || topic == "ready" || topic == "maint") return std::string(kSteerHelp) + std::string(kAskHelp);
   if (topic == "keygen") return std::string(kKeygenHelp);
   return std::string(kTopHelp) + std::string(kSources) + "\n" + std::string(kExitCodes);
 }

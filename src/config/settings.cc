@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <type_traits>
 
 #include "config/placeholders.h"
@@ -113,6 +114,13 @@ std::string set_verify(const Setting& setting, const Words& words, Config& confi
   return set_choice<&Config::haproxy, &Haproxy::verify>(setting, words, config);
 }
 
+std::string read_percent(std::string_view text, std::uint32_t& out) {
+  const std::string_view number = !text.empty() && text.back() == '%' ? text.substr(0, text.size() - 1) : text;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), out);
+  if (error == std::errc{} && end == number.data() + number.size() && out <= 100) return {};
+  return "is no share; write it as 0% to 100%";
+}
+
 std::string set_tags(const Setting&, const Words& words, Config& config) {
   config.node.tags.clear();
   for (const std::string& word : words) {
@@ -126,10 +134,18 @@ std::string set_tags(const Setting&, const Words& words, Config& config) {
   return {};
 }
 
-std::string set_socket(const Setting&, const Words& words, Config& config) {
-  if (words.size() != 1) return "must be exactly one socket: driving several HAProxy processes is not in this version";
-  config.haproxy.socket = words[0];
-  return check_socket_path(words[0]);
+std::string set_sockets(const Setting&, const Words& words, Config& config) {
+  if (words.empty() || words.size() > kSocketsMax) return "must be 1 to 8 sockets, one for each HAProxy";
+  config.haproxy.sockets.clear();
+  for (const std::string& word : words) {
+    RuntimeSocket socket;
+    if (std::string wrong = read_runtime_socket(word, socket); !wrong.empty()) return quoted(word) + " " + wrong;
+    for (const RuntimeSocket& other : config.haproxy.sockets) {
+      if (other.text == socket.text) return "has " + quoted(word) + " twice; each HAProxy is named once";
+    }
+    config.haproxy.sockets.push_back(std::move(socket));
+  }
+  return {};
 }
 
 /// Options for a single pool are put in place by load(), which knows the pool.
@@ -142,10 +158,26 @@ std::string set_advertise_port(const Setting& setting, const Words& words, Confi
   return set_integer<&Config::task, &Task::advertise_port>(setting, words, config);
 }
 
-std::string set_command(const Setting&, const Words& words, Config& config) {
+std::string check_argv(const Words& words) {
   if (words.empty() || words[0].empty()) return "is empty; name the program to run";
   for (const std::string& word : words) {
     if (word.find('\0') != std::string::npos) return "has a NUL in it";
+  }
+  return {};
+}
+
+/// HAProxy's own words are passed on untouched: no placeholders.
+std::string set_haproxy_command(const Setting&, const Words& words, Config& config) {
+  if (std::string wrong = check_argv(words); !wrong.empty()) return wrong;
+  if (std::find(words.begin() + 1, words.end(), "-D") != words.end())
+    return "has -D, which sends HAProxy into the background, out of shoal's sight; write -W -db in its place";
+  config.haproxy.command = words;
+  return {};
+}
+
+std::string set_command(const Setting&, const Words& words, Config& config) {
+  if (std::string wrong = check_argv(words); !wrong.empty()) return wrong;
+  for (const std::string& word : words) {
     const std::string_view unknown = unknown_placeholder(word);
     if (unknown.empty()) continue;
     return "has the placeholder " + std::string(unknown) +
@@ -178,7 +210,7 @@ constexpr std::array kSettings = {
             "\"web-1\"", "Name in the cluster; must be another one at each start.", 0, 0,
             &set_text<&check_node_name, &Config::node, &Node::name>},
     Setting{"node.tags", "--tag", Type::kTags, Concerns::kBoth, false, "NAME=VALUE", "", "no further tags",
-            "{ zone = \"a\" }", "Further serf tags; role, state and shoal are shoal's own.", 0, 0, &set_tags},
+            "{ zone = \"a\" }", "Further serf tags; role, state, shoal and wish are shoal's own.", 0, 0, &set_tags},
 
     Setting{"gossip.bind", "--bind", Type::kText, Concerns::kBoth, false, "ADDRESS[:PORT]", "",
             "sidecar 0.0.0.0:7946; task 0.0.0.0 and the first free port of 7947 to 7999, else any", "\"0.0.0.0:7946\"",
@@ -255,9 +287,9 @@ constexpr std::array kSettings = {
             "lan 30s, wan 60s, local 15s", "\"30s\"", "How long the dead are still told that they are.", kSecond, kHour,
             &set_duration<&Config::gossip, &Gossip::timing, &Timing::dead_gossip_time>},
 
-    Setting{"haproxy.socket", "--haproxy-socket", Type::kList, Concerns::kSidecar, false, "PATH",
-            "/var/run/haproxy/admin.sock", "", "[\"/var/run/haproxy/admin.sock\"]",
-            "HAProxy's runtime socket, level admin; exactly one in this version.", 0, 0, &set_socket},
+    Setting{"haproxy.socket", "--haproxy-socket", Type::kList, Concerns::kSidecar, false, "SOCKET",
+            "/var/run/haproxy/admin.sock", "", "[\"/run/haproxy-a.sock\", \"ipv4@127.0.0.1:9999\"]",
+            "HAProxy's runtime socket, level admin; up to 8, one for each HAProxy.", 0, 0, &set_sockets},
     Setting{"haproxy.backend", "--haproxy-backend", Type::kText, Concerns::kSidecar, false, "POOL", "shoal", "",
             "\"web\"", "The pool for a task that names none.", 0, 0,
             &set_text<&check_pool_name, &Config::haproxy, &Haproxy::backend>},
@@ -281,6 +313,17 @@ constexpr std::array kSettings = {
     Setting{"haproxy.grace", "", Type::kDuration, Concerns::kSidecar, false, kTime, "30s", "", "\"30s\"",
             "How long a failed task's server stays in maintenance before it is deleted.", 10 * kSecond, kDay,
             &set_duration<&Config::haproxy, &Haproxy::grace>},
+    Setting{"haproxy.state_file", "", Type::kText, Concerns::kSidecar, false, "FILE", "", "none is kept",
+            "\"/var/lib/shoal/pool.json\"",
+            "The last good pool, to serve from after a restart until gossip has found the tasks.", 0, 0,
+            &set_text<&check_file_path, &Config::haproxy, &Haproxy::state_file>},
+    Setting{"haproxy.command", "-", Type::kCommand, Concerns::kSidecar, false, "COMMAND ARGS...", "",
+            "HAProxy is started by somebody else",
+            "[\"haproxy\", \"-W\", \"-db\", \"-f\", \"/etc/haproxy/haproxy.cfg\"]",
+            "HAProxy, started and supervised by shoal; on the command line after --.", 0, 0, &set_haproxy_command},
+    Setting{"haproxy.removal_floor", "", Type::kText, Concerns::kSidecar, false, "PERCENT", "50%", "", "\"50%\"",
+            "Share of a pool that failed and unready tasks never take out while their places do not refuse.", 0, 0,
+            &set_read<&read_percent, &Config::haproxy, &Haproxy::removal_floor>},
 
     Setting{"sidecar.solicit_interval", "--solicit-interval", Type::kDuration, Concerns::kSidecar, false, kTime, "30s",
             "", "\"30s\"", "How often tasks that are not known well are asked to announce again.", kSecond, kHour,
@@ -327,8 +370,6 @@ constexpr std::array kSettings = {
 };
 
 constexpr std::array kFutureKeys = {
-    FutureKey{"haproxy.removal_floor", "", "no share of a pool is held back"},
-    FutureKey{"haproxy.command", "", "start HAProxy beside shoal"},
     FutureKey{"haproxy.allow_addr", "", "a task's server has the task's own address"},
     FutureKey{"haproxy.mode", "", "servers are set through the runtime socket"},
     FutureKey{"worker.socket", "--worker-socket", "the worker inherits the listening socket"},

@@ -82,6 +82,9 @@ struct FutureKey {
 /// The known key nearest to a mistyped one; empty when none is near.
 [[nodiscard]] std::string_view nearest_key(std::string_view key);
 
+/// The origin's name of a command that stands at the end of the command line.
+inline constexpr const char* kAfterDashes = "after --";
+
 /// Where a value came from.
 struct Origin {
   enum class Kind : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };

@@ -223,7 +223,7 @@ std::string read_tag(std::string_view text, Tag& out) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0) return "is no tag; write name=value";
   out = Tag{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
-  if (out.name == "role" || out.name == "state" || out.name == "shoal")
+  if (out.name == "role" || out.name == "state" || out.name == "shoal" || out.name == "wish")
     return "sets the tag \"" + out.name + "\", which is shoal's own";
   if (has_control_bytes(text)) return "has a control character in it";
   if (out.name.size() > kTagBytesMax || out.value.size() > kTagBytesMax) return "is longer than 255 bytes on one side";
@@ -335,6 +335,42 @@ std::string check_socket_path(std::string_view text) {
   }
   if (has_control_bytes(text)) return "has a control character in it";
   return {};
+}
+
+std::string read_runtime_socket(std::string_view text, RuntimeSocket& out) {
+  constexpr std::string_view kForms = "write PATH, ipv4@ADDRESS:PORT, ipv6@[ADDRESS]:PORT, abns@NAME or master@PATH";
+  out = RuntimeSocket{};
+  out.text = text;
+  const std::size_t at = text.find('@');
+  const std::string_view form = text.substr(0, at == std::string_view::npos || text.find('/') < at ? 0 : at);
+  const std::string_view rest = form.empty() ? text : text.substr(form.size() + 1);
+  if (form.empty() || form == "master") {
+    out.is_master = form == "master";
+    out.name = rest;
+    if (rest.empty() || rest.find('/') == std::string_view::npos) {
+      return "is no path of a UNIX socket, such as /var/run/haproxy/admin.sock; " + std::string(kForms);
+    }
+    return check_socket_path(rest);
+  }
+  if (form == "abns") {
+    out.kind = RuntimeSocket::Kind::kAbstract;
+    out.name = "@" + std::string(rest);
+    if (rest.empty() || rest.size() > kSocketPathBytesMax) return "names no abstract socket of 1 to 107 bytes";
+    return has_control_bytes(rest) ? "has a control character in it" : std::string();
+  }
+  if (form == "ipv4" || form == "ipv6") {
+    out.kind = RuntimeSocket::Kind::kTcp;
+    const auto place = Endpoint::parse(rest);
+    const bool fits =
+        place && place->port != 0 && !place->addr.is_unspecified() && place->addr.is_v4() == (form == "ipv4");
+    if (!fits) {
+      return form == "ipv4" ? "is no numeric IPv4 address with a port, such as ipv4@127.0.0.1:9999"
+                            : "is no numeric IPv6 address with a port, such as ipv6@[::1]:9999";
+    }
+    out.place = *place;
+    return {};
+  }
+  return "begins with " + quoted(std::string(form) + "@") + ", which shoal does not know; " + std::string(kForms);
 }
 
 }  // namespace shoal::config

@@ -41,6 +41,8 @@ namespace shoal::config {
 [[nodiscard]] std::string check_pool_name(std::string_view text);
 [[nodiscard]] std::string check_server_prefix(std::string_view text);
 [[nodiscard]] std::string check_socket_path(std::string_view text);
+/// "PATH", "ipv4@ADDRESS:PORT", "ipv6@[ADDRESS]:PORT", "abns@NAME" or "master@PATH".
+[[nodiscard]] std::string read_runtime_socket(std::string_view text, RuntimeSocket& out);
 [[nodiscard]] std::string check_file_path(std::string_view text);
 /// memberlist's label: at most 255 bytes, one byte of the packet holds its length.
 [[nodiscard]] std::string check_label(std::string_view text);

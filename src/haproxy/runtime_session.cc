@@ -204,6 +204,7 @@ void RuntimeSession::take_first_info(Instant now, std::string_view reply, Sessio
   if (up.replaced) ++replacements_;
   if (known_) ++reconnects_;
   info_ = *info;
+  traits_ = &traits_of(info_.version.view());
   known_ = true;
   stage_ = Stage::kReady;
   backoff_ = options_.backoff_min;

@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "haproxy/runtime_codec.h"
+#include "haproxy/versions.h"
 
 namespace shoal::haproxy {
 
@@ -115,6 +116,8 @@ class RuntimeSession final {
   [[nodiscard]] bool is_up() const { return stage_ == Stage::kReady; }
   /// Of the connected process; of the last one while down.
   [[nodiscard]] const Info& info() const { return info_; }
+  /// What that process's version can do.
+  [[nodiscard]] const Traits& traits() const { return *traits_; }
   /// Why it is down, for people; empty while up.
   [[nodiscard]] std::string_view down_text() const { return down_text_.view(); }
   [[nodiscard]] std::uint64_t reconnects() const { return reconnects_; }
@@ -154,6 +157,7 @@ class RuntimeSession final {
   Duration backoff_;
 
   Info info_;
+  const Traits* traits_ = &traits_of("");
   bool known_ = false;  // info_ holds a process that was once connected.
   FixedString<191> down_text_{"not connected yet"};
 

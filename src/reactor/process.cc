@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 
 #include "base/check.h"
 #include "reactor/fd.h"
+#include "reactor/process_info.h"
 #include "reactor/socket_address.h"
 
 namespace shoal::reactor {
@@ -108,7 +110,7 @@ bool is_program(const std::string& path) {
 // As execvp does it, but before the fork. Gives what to execute; a name that is nowhere is given back as ENOENT, one
 // that is there but not executable as EACCES.
 Result<std::string> find_program(const SpawnOptions& options) {
-  const std::string& name = options.argv[0];
+  const std::string& name = options.program.empty() ? options.argv[0] : options.program;
   if (name.find('/') != std::string::npos) return name;
   std::string search = "/usr/local/bin:/usr/bin:/bin";
   for (const std::string& variable : options.env) {
@@ -228,6 +230,19 @@ Result<void> signal_group(pid_t group, int signal) {
 Result<void> become_subreaper() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return system_error(errno, "cannot become a subreaper");
   return {};
+}
+
+bool end_all_children(Duration most) {
+  constexpr Duration kRound = 5ms;  // A killed process is gone in less; its own children are ours only then.
+  for (Duration waited{}; waited <= most; waited += kRound) {
+    pid_t ended = 0;
+    while ((ended = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
+    }
+    if (ended < 0 && errno == ECHILD) return true;
+    for (const pid_t child : children_of(::getpid())) ::kill(child, SIGKILL);
+    ::poll(nullptr, 0, static_cast<int>(to_ms(kRound)));
+  }
+  return false;
 }
 
 }  // namespace shoal::reactor

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace shoal::reactor {
 
 struct SpawnOptions {
   std::vector<std::string> argv;  // argv[0] without a slash is looked for in PATH of `env`. REQUIRES: not empty.
+  std::string program;            // What is executed under the name argv[0]; empty: argv[0] itself.
   std::vector<std::string> env;   // The whole environment, NAME=VALUE each; nothing is inherited.
   int pass_fd = -1;               // Becomes descriptor 3 of the child, which then finds its own pid in LISTEN_PID.
   bool own_group = true;          // A process group of its own, with the child's pid as number.
@@ -34,5 +36,9 @@ struct SpawnOptions {
 
 /// Orphans below us become our children, as if we were PID 1.
 [[nodiscard]] Result<void> become_subreaper();
+
+/// For the way out: SIGKILL to every child that is left, and to what they leave behind, until none is left or the time
+/// is up. Blocks. False when some are left.
+[[nodiscard]] bool end_all_children(Duration most);
 
 }  // namespace shoal::reactor

@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "reactor/socket_address.h"
 #include "reactor/unix_address.h"
-#include "reactor/unix_stream.h"
+#include "reactor/client_stream.h"
 
 namespace shoal::reactor {
 

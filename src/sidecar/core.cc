@@ -17,7 +17,10 @@ Core::Proxy::Proxy(const Options& options, Rng rng, Instant now)
       table(servers_max(options)),
       look_at(now),
       batch_not_before(now),
-      drain_poll(options.drain_poll_min) {}
+      drain_poll(options.drain_poll_min),
+      shares(ServerTable::kPoolsMax + 1) {
+  while (!shares.full()) shares.emplace_back();
+}
 
 Core::Core(const Options& options, Rng rng, Instant now)
     : options_(options),
@@ -26,6 +29,7 @@ Core::Core(const Options& options, Rng rng, Instant now)
       started_(now),
       registry_(options.registry),
       verifier_(VerifierOptions{}, options.registry.members_max, rng_.fork()),
+      looks_(servers_max(options)),
       proxies_(options.sockets.size()),
       standings_due_(options.registry.members_max) {
   SHOAL_ASSERT(!options.sockets.empty());
@@ -48,6 +52,12 @@ void Core::on_member(Instant now, std::string_view node, const IpAddress& addr, 
   pump(now, out);
 }
 
+void Core::on_wish(Instant now, std::string_view node, announce::Wish wish, Outbox& out) {
+  begin_input(now, out);
+  registry_.set_wish(node, wish);
+  pump(now, out);
+}
+
 void Core::on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out) {
   begin_input(now, out);
   const WordVerdict verdict = registry_.on_announcement(now, node, word);
@@ -67,6 +77,22 @@ void Core::on_cluster_ready(Instant now, Outbox& out) {
   cluster_ready_at_ = std::min(cluster_ready_at_, now);
   for (Proxy& proxy : proxies_) proxy.dirty = true;
   pump(now, out);
+}
+
+void Core::remember(Instant now, const LastServer& server, Outbox& out) {
+  begin_input(now, out);
+  if (registry_.remember(now, server) != Registry::kNone) has_remembered_ = true;
+  pump(now, out);
+}
+
+/// Whom gossip had time to find and did not.
+void Core::give_up_remembered(Instant now) {
+  has_remembered_ = false;
+  for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+    const Fact& fact = registry_[i];
+    if (!fact.used || fact.status != MemberStatus::kRemembered) continue;
+    registry_.on_member(now, fact.node.view(), fact.addr, MemberStatus::kFailed);
+  }
 }
 
 void Core::take_changed_facts(Instant now) {
@@ -110,7 +136,9 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
     server.superseded = false;
     server.retry_at = kNever;  // What has changed deserves a try at once.
     const NextStep next = next_step(goal, fact.place(), server.observed, now);
-    proxy.dirty = proxy.dirty || next.step != Step::kNone;
+    const bool is_asked = goal.ask != Ask::kNothing;
+    if (!is_asked) server.look = Look{};  // What was seen in this absence says nothing of the next one.
+    proxy.dirty = proxy.dirty || next.step != Step::kNone || is_asked || server.leaving != Leaving::kNotAsked;
     proxy.plan_at = earlier(proxy.plan_at, earlier(next.not_before, goal.changes_at));
     if (server.observed.in_maintenance() && !server.observed.drained) proxy.drain_poll_at = now;
   }
@@ -126,17 +154,19 @@ bool Core::is_servable(const Fact& fact) const {
 bool Core::is_in_any_table(const Fact& fact) const {
   return std::any_of(proxies_.begin(), proxies_.end(), [&fact](const Proxy& proxy) {
     const std::uint32_t slot = proxy.table.find(fact.word.pool, fact.server.view());
-    return slot != ServerTable::kNone && proxy.table[slot].observed.present;
+    if (slot == ServerTable::kNone) return false;
+    // A held one is put back when HAProxy restarts.
+    return proxy.table[slot].observed.present || proxy.table[slot].leaving == Leaving::kKept;
   });
 }
 
-/// Facts whose wanted state changes by time alone: grace, verify again, reaped members.
 /// When a place that has not answered, or found the queue of tries full, is to be looked at again; never at once.
 Instant Core::verify_again_at(Instant now, const Fact& fact) {
   if (fact.reach == Reach::kFailed) return std::max(fact.reach_retry_at, now + 10ms);
   return fact.reach == Reach::kUnknown ? now + 10ms : kNever;
 }
 
+/// Facts whose wanted state changes by time alone: grace, verify again, reaped members.
 void Core::sweep_facts(Instant now) {
   facts_at_ = kNever;
   for (std::uint32_t i = 0; i < registry_.size(); ++i) {
@@ -162,7 +192,9 @@ void Core::sweep_facts(Instant now) {
 
 void Core::on_verify_result(Instant now, std::uint32_t id, VerifyResult result, Outbox& out) {
   begin_input(now, out);
-  const std::uint32_t index = verifier_.on_result(now, registry_, id, result);
+  const bool is_look = (id & Looks::kIdBit) != 0;
+  if (is_look) take_look_result(now, id, result);
+  const std::uint32_t index = is_look ? Registry::kNone : verifier_.on_result(now, registry_, id, result);
   if (index != Registry::kNone) {
     fact_changed(now, index);
     if (registry_[index].reach == Reach::kFailed) verify_failed(index, out);
@@ -221,6 +253,9 @@ void Core::on_deadline(Instant now, Outbox& out) {
     fact_changed(now, late);
     verify_failed(late, out);
   }
+  for (std::uint32_t id = looks_.overdue(now); id != 0; id = looks_.overdue(now)) {
+    take_look_result(now, id, VerifyResult::kTimedOut);
+  }
   for (std::size_t i = 0; i < proxies_.size(); ++i) {
     if (now < proxies_[i].session.next_deadline()) continue;
     proxies_[i].session.on_deadline(now, out.session(i));
@@ -230,8 +265,9 @@ void Core::on_deadline(Instant now, Outbox& out) {
 }
 
 Instant Core::next_deadline() const {
-  Instant next = earlier(facts_at_, verifier_.next_deadline());
+  Instant next = earlier(facts_at_, earlier(verifier_.next_deadline(), looks_.next_deadline()));
   if (!standings_due_.empty()) next = earlier(next, now_ + 1ms);
+  if (has_remembered_) next = earlier(next, strays_from());
   for (const Proxy& proxy : proxies_) {
     next = earlier(next, proxy.session.next_deadline());
     next = earlier(next, next_action(proxy));
@@ -241,6 +277,7 @@ Instant Core::next_deadline() const {
 
 /// The end of every input: what can be done now is done now.
 void Core::pump(Instant now, Outbox& out) {
+  if (has_remembered_ && now >= strays_from()) give_up_remembered(now);
   take_changed_facts(now);
   if (now >= facts_at_) {
     sweep_facts(now);
@@ -248,6 +285,7 @@ void Core::pump(Instant now, Outbox& out) {
   }
   for (std::size_t i = 0; i < proxies_.size(); ++i) act(now, i, out);
   verifier_.start(now, registry_, out.verifies);
+  start_looks(now, out);
   emit_standings(out);
 }
 

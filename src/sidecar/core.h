@@ -18,6 +18,8 @@
 #include "base/rng.h"
 #include "haproxy/runtime_session.h"
 #include "sidecar/desired_state.h"
+#include "sidecar/floor.h"
+#include "sidecar/looks.h"
 #include "sidecar/outbox.h"
 #include "sidecar/reconciler.h"
 #include "sidecar/registry.h"
@@ -33,7 +35,7 @@ struct PoolOptions {
 
 struct Options {
   static constexpr std::size_t kProxiesMax = 8;
-  InlineVector<FixedString<108>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
+  InlineVector<FixedString<128>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
   RegistryOptions registry;
   Policy policy;
   haproxy::SessionOptions session;
@@ -58,6 +60,8 @@ struct ServerView {
   Observed observed;
   std::uint64_t in_flight = 0;
   std::string_view refusal;
+  bool held = false;            // In rotation although `wanted` says otherwise: the floor's doing.
+  Instant held_until = kNever;  // If it stays silent until then; kNever = without limit.
 };
 
 struct Counts {
@@ -66,6 +70,8 @@ struct Counts {
   std::uint64_t events_dropped = 0;
   std::uint64_t batches = 0;
   std::uint64_t commands = 0;
+  std::uint64_t looks = 0;  // Connects before a server leaves.
+  std::uint64_t holds = 0;  // How often the floor began to hold a server.
 };
 
 /// REQUIRES for inputs: `out` is empty and made for the same number of proxies; `now` never goes back. Both are
@@ -78,10 +84,26 @@ class Core final {
 
   // Facts. The caller has checked that the word comes from the node (registrar); bad content is answered by `standing`.
   void on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status, Outbox& out);
+  /// What an operator wants of the node's server, from its tag.
+  void on_wish(Instant now, std::string_view node, announce::Wish wish, Outbox& out);
   void on_announcement(Instant now, std::string_view node, const announce::Announcement& word, Outbox& out);
   void on_departure(Instant now, std::string_view node, const announce::Departure& word, Outbox& out);
   /// The cluster has been joined and every known task has had time to answer a solicit.
   void on_cluster_ready(Instant now, Outbox& out);
+
+  /// A server of the last pool's file. Wanted in rotation once its place has answered, until its node speaks; one that
+  /// gossip has not found when strays are looked at counts as failed.
+  void remember(Instant now, const LastServer& server, Outbox& out);
+  /// For that file: calls `visit(const LastServer&)` for each server that is wanted in rotation.
+  template <typename Visit>
+  void each_wanted(Visit&& visit) const {
+    for (std::uint32_t i = 0; i < registry_.size(); ++i) {
+      const Fact& fact = registry_[i];
+      if (!fact.used || !fact.has_word) continue;
+      const Goal goal = wanted(fact, options_.policy, now_).goal;
+      if (goal == Goal::kInRotation || goal == Goal::kUnverified) visit(to_last_server(fact));
+    }
+  }
 
   // The runtime sockets.
   void on_connected(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out);
@@ -104,7 +126,9 @@ class Core final {
   void each_server(Instant now, Visit&& visit) const {
     for (std::size_t proxy = 0; proxy < proxies_.size(); ++proxy) {
       for (std::uint32_t i = 0; i < proxies_[proxy].table.size(); ++i) {
-        if (proxies_[proxy].table[i].used) visit(view_of(now, proxy, i));
+        const Server& server = proxies_[proxy].table[i];
+        const bool is_memory = !server.observed.present && server.leaving == Leaving::kLetGo;
+        if (server.used && !is_memory) visit(view_of(now, proxy, i));
       }
     }
   }
@@ -124,7 +148,9 @@ class Core final {
     Instant drain_poll_at = kNever;
     Duration drain_poll;
     std::uint32_t drain_cursor = 0;
-    std::uint64_t pools_hash = 0;  // Of the last `show backend`.
+    std::uint64_t pools_hash = 0;   // Of the last `show backend`.
+    FixedVector<PoolShare> shares;  // By the servers' pool_number; of this plan, once one is asked to leave.
+    bool has_shares = false;
   };
 
   void begin_input(Instant now, const Outbox& out);
@@ -132,6 +158,7 @@ class Core final {
   void take_changed_facts(Instant now);
   void fact_changed(Instant now, std::uint32_t index);
   void sweep_facts(Instant now);
+  void give_up_remembered(Instant now);
   [[nodiscard]] static Instant verify_again_at(Instant now, const Fact& fact);
   [[nodiscard]] bool is_servable(const Fact& fact) const;
   [[nodiscard]] bool is_in_any_table(const Fact& fact) const;
@@ -151,7 +178,7 @@ class Core final {
 
   // core_steps.cc: what HAProxy is told.
   void act(Instant now, std::size_t proxy, Outbox& out);
-  [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy);
+  [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy, Outbox& out);
   void add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step);
   [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy);
   [[nodiscard]] bool is_claimed(const Server& server) const;
@@ -160,6 +187,23 @@ class Core final {
   [[nodiscard]] Duration backoff(Server& server, Duration first);
   [[nodiscard]] Instant strays_from() const;
   [[nodiscard]] Instant next_action(const Proxy& proxy) const;
+
+  // core_floor.cc: who may leave rotation.
+  [[nodiscard]] Wanted weigh(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal, Outbox& out);
+  [[nodiscard]] Wanted weigh_kept(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal, Outbox& out);
+  [[nodiscard]] Wanted weigh_let_go(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal);
+  [[nodiscard]] Wanted kept_as(const Server& server) const;
+  void ask_first(Server& server);
+  void ask_no_more(std::size_t proxy, Server& server, Outbox& out);
+  void want_look(Instant now, std::size_t proxy, std::uint32_t index, Duration every);
+  void count_shares(Instant now, Proxy& proxy);
+  [[nodiscard]] PoolShare without(const Proxy& proxy, const Server& server) const;
+  [[nodiscard]] bool counts_as_missing(Instant now, const Server& server, const Wanted& goal) const;
+  [[nodiscard]] bool keeps_slot(Instant now, const Server& server, const Wanted& goal) const;
+  [[nodiscard]] bool is_forgotten(Instant now, const Server& server) const;
+  void start_looks(Instant now, Outbox& out);
+  void take_look_result(Instant now, std::uint32_t id, VerifyResult result);
+  [[nodiscard]] Endpoint place_of(const Server& server) const;
 
   // standing.cc: what the tasks are told.
   [[nodiscard]] const Server* find_server(const Proxy& proxy, const Fact& fact, std::string_view server,
@@ -181,10 +225,12 @@ class Core final {
   Instant cluster_ready_at_ = kNever;
   Registry registry_;
   Verifier verifier_;
+  Looks looks_;
   FixedVector<Proxy> proxies_;
   Instant facts_at_ = kNever;  // When a fact changes by time alone.
   FixedVector<std::uint32_t> standings_due_;
   bool pools_changed_ = false;
+  bool has_remembered_ = false;
   Counts counts_;
 };
 

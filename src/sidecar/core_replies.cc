@@ -127,6 +127,7 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
   seen.op_state = row.op_state;
   seen.admin = row.admin;
   seen.weight = row.weight;
+  server.was_serving = seen.admin == 0 && seen.weight > 0;
   if (!seen.in_maintenance()) {
     seen.maintenance_since = kNever;
     seen.drained = false;
@@ -157,9 +158,10 @@ void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
     server.last_step = Step::kNone;
     if (is_claimed(server)) standing_changed(server.fact);
   }
-  const Goal goal = wanted_of(now, server).goal;
+  const Wanted goal = wanted_of(now, server);
   // A wanted one stays in the table even while it cannot be added: it holds the reason.
-  if (goal != Goal::kInRotation && goal != Goal::kUnverified) proxies_[number].table.erase(index);
+  const bool is_wanted = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
+  if (!is_wanted && !keeps_slot(now, server, goal)) proxies_[number].table.erase(index);
 }
 
 void Core::note_transition(std::size_t number, Server& server, const Observed& before, Outbox& out) {

@@ -45,6 +45,7 @@ Wanted Core::wanted_of(Instant now, const Server& server) const {
   }
   // As a failed one: out, kept for `grace` in case its task speaks after all, then deleted.
   const Instant since = std::max(from, server.stray_since == kNever ? from : server.stray_since);
+  stray.ask = server.superseded ? Ask::kNothing : Ask::kFloor;
   stray.goal = now >= since + options_.policy.grace ? Goal::kAbsent : Goal::kOut;
   if (stray.goal == Goal::kOut) stray.changes_at = since + options_.policy.grace;
   return stray;
@@ -60,7 +61,7 @@ void Core::act(Instant now, std::size_t number, Outbox& out) {
   Proxy& proxy = proxies_[number];
   if (!proxy.session.can_begin() || now < proxy.batch_not_before) return;
   bool has_steps = false;
-  if (proxy.looked && (proxy.dirty || now >= proxy.plan_at)) has_steps = plan_steps(now, number);
+  if (proxy.looked && (proxy.dirty || now >= proxy.plan_at)) has_steps = plan_steps(now, number, out);
   const bool is_full_look = !proxy.looked || now >= proxy.look_at;
   haproxy::Command command;
   if (is_full_look) {
@@ -82,9 +83,10 @@ void Core::act(Instant now, std::size_t number, Outbox& out) {
 }
 
 /// True when the batch holds a step. Afterwards `plan_at` says when time alone makes another one possible.
-bool Core::plan_steps(Instant now, std::size_t number) {
+bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
   Proxy& proxy = proxies_[number];
   proxy.dirty = false;
+  proxy.has_shares = false;
   proxy.plan_at = kNever;
   bool has_steps = false;
   for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
@@ -96,7 +98,7 @@ bool Core::plan_steps(Instant now, std::size_t number) {
       server.superseded = fact.used && fact.has_word && !fact.name_taken;
       if (server.stray_since == kNever) server.stray_since = now;
     }
-    const Wanted goal = wanted_of(now, server);
+    const Wanted goal = weigh(now, number, i, wanted_of(now, server), out);
     const NextStep next =
         next_step(goal, claimed ? registry_[server.fact].place() : server.observed.address, server.observed, now);
     proxy.plan_at = earlier(proxy.plan_at, earlier(goal.changes_at, next.not_before));
@@ -165,6 +167,9 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
     case Step::kTakeOut:
       if (server.observed.weight > 0) set_weight(0);
       return set_state(haproxy::AdminState::kMaint);
+    case Step::kDrain:
+      if (server.observed.weight > 0) set_weight(0);
+      return set_state(haproxy::AdminState::kDrain);
     case Step::kDelete: return add(haproxy::CommandKind::kDelServer);
     case Step::kPurgeIdle:
       ++server.observed.delete_refusals;  // Next is a delete again.

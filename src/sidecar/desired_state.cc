@@ -5,9 +5,14 @@
 namespace shoal::sidecar {
 namespace {
 
-Wanted out(Goal goal) {
+// A member that was called failed and is there again is asked for its word at once; until it has had the time, what
+// stands stays.
+constexpr Duration kBackWithoutAWord = 60s;
+
+Wanted out(Goal goal, Ask ask = Ask::kNothing) {
   Wanted result;
   result.goal = goal;
+  result.ask = ask;
   return result;
 }
 
@@ -19,13 +24,31 @@ Wanted in_rotation(const Fact& fact, const Policy& policy) {
   return result;
 }
 
-Wanted of_a_member_that_is_there(const Fact& fact, const Policy& policy) {
-  // Back from the dead, and has not said anything since: stays out, and stays ready to return.
-  if (fact.needs_word || fact.shadowed) return out(Goal::kOut);
+Wanted of_one_that_failed(const Fact& fact, const Policy& policy, Instant now) {
+  Wanted result = out(Goal::kAbsent, fact.shadowed ? Ask::kNothing : Ask::kFloor);
+  if (now >= fact.gone_since + policy.grace) return result;
+  result.goal = Goal::kOut;
+  result.changes_at = fact.gone_since + policy.grace;
+  return result;
+}
+
+/// Back from the dead, and has not said anything since: what is out stays out, ready to return.
+Wanted of_one_that_is_back(const Fact& fact, Instant now) {
+  const Instant patient_until = fact.back_since == kNever ? now : fact.back_since + kBackWithoutAWord;
+  Wanted result = out(Goal::kOut, now < patient_until ? Ask::kPlace : Ask::kFloor);
+  if (now < patient_until) result.changes_at = patient_until;
+  return result;
+}
+
+Wanted of_a_member_that_is_there(const Fact& fact, const Policy& policy, Instant now) {
+  if (fact.shadowed || fact.wish == announce::Wish::kMaint) return out(Goal::kOut);
+  if (fact.needs_word) return of_one_that_is_back(fact, now);
   switch (fact.word.state) {
-    case announce::TaskState::kReady: return in_rotation(fact, policy);
+    case announce::TaskState::kReady:
+      if (fact.wish == announce::Wish::kDrain) return out(Goal::kDrain);
+      return in_rotation(fact, policy);
     case announce::TaskState::kUnready:
-    case announce::TaskState::kUnknown: return out(Goal::kOut);
+    case announce::TaskState::kUnknown: return out(Goal::kOut, Ask::kFloor);
     case announce::TaskState::kDeparting: return out(Goal::kAbsent);
   }
   SHOAL_UNREACHABLE();
@@ -61,14 +84,14 @@ Wanted wanted(const Fact& fact, const Policy& policy, Instant now) {
   if (result.objection != Objection::kNone) return result;
   switch (fact.status) {
     case MemberStatus::kAlive:
-    case MemberStatus::kSuspect: return of_a_member_that_is_there(fact, policy);
-    case MemberStatus::kFailed:
-      result.goal = now >= fact.gone_since + policy.grace ? Goal::kAbsent : Goal::kOut;
-      if (result.goal == Goal::kOut) result.changes_at = fact.gone_since + policy.grace;
-      return result;
+    case MemberStatus::kSuspect:
+    case MemberStatus::kRemembered: return of_a_member_that_is_there(fact, policy, now);
+    case MemberStatus::kFailed: return of_one_that_failed(fact, policy, now);
+    case MemberStatus::kReaped:
+      if (fact.failed_last) return of_one_that_failed(fact, policy, now);
+      return out(Goal::kAbsent);
     case MemberStatus::kLeaving:
-    case MemberStatus::kLeft:
-    case MemberStatus::kReaped: return out(Goal::kAbsent);
+    case MemberStatus::kLeft: return out(Goal::kAbsent);
   }
   SHOAL_UNREACHABLE();
 }

@@ -2,13 +2,17 @@
 //
 //   fact                                          wanted
 //   announced ready, member alive or suspect      in rotation, once its place has answered
-//   announced unready, or a state we do not know  in maintenance, kept
-//   departed, leaving, left, reaped               out at once, deleted
-//   failed                                        in maintenance, deleted after `grace`
+//   announced unready, or a state we do not know  in maintenance, kept; not below the floor
+//   departed, leaving, left, reaped after that    out at once, deleted
+//   failed, reaped after that                     in maintenance, deleted after `grace`; not below the floor
 //   another alive task announced the place later  in maintenance, kept
+//   an operator wants it drained, or out          in HAProxy's drain; in maintenance; kept
+//
+// "Not below the floor": `ask` says what has to be asked before it leaves rotation, and floor.h what the answers mean.
 #pragma once
 
 #include "base/time.h"
+#include "sidecar/floor.h"
 #include "sidecar/registry.h"
 
 namespace shoal::sidecar {
@@ -18,6 +22,7 @@ enum class Goal : std::uint8_t {
   kUnverified,  // Wanted in rotation, its place not shown to answer yet: what stands stays, nothing is added.
   kInRotation,
   kOut,     // In maintenance, kept.
+  kDrain,   // In HAProxy's drain with weight 0, kept; nothing is added for it.
   kAbsent,  // Out, then deleted.
 };
 
@@ -35,6 +40,8 @@ enum class Objection : std::uint8_t {
 
 struct Policy {
   Duration grace = 30s;
+  Duration forget_after = 10min;     // gossip.reap_after, for servers that no task has ever claimed.
+  std::uint32_t removal_floor = 50;  // Percent.
   bool verify = true;
   bool allow_loopback = false;
   static constexpr std::size_t kPoolsMax = 64;
@@ -44,6 +51,7 @@ struct Policy {
 struct Wanted {
   Goal goal = Goal::kNone;
   Objection objection = Objection::kNone;
+  Ask ask = Ask::kNothing;      // With kOut and kAbsent: before it leaves rotation.
   std::uint16_t weight = 0;     // 1-256 for kInRotation and kUnverified.
   Instant changes_at = kNever;  // When the answer changes by time alone.
 };

@@ -30,6 +30,8 @@ enum class EventKind : std::uint8_t {
   kServerRefused,         // node, server, pool; text: HAProxy's words
   kServerUnreachable,     // node, place; text
   kServerHeldByOperator,  // node, server, pool: admin bits with a weight above 0
+  kServerHeld,            // node, server, pool, place; text: why it stays in rotation although it is called gone
+  kServerHoldEnded,       // node, server, pool, place; text: why
   kHaproxyUp,             // text: version
   kHaproxyReplaced,       // text: version
   kHaproxyDown,           // text: why
@@ -49,7 +51,8 @@ struct Event {
 /// The caller owns it, passes it in empty, and drains it before the next call.
 class Outbox {
  public:
-  static constexpr std::size_t kVerifiesMax = 64;
+  static constexpr std::size_t kVerifiesMax = 64;  // Open at once before servers are added...
+  static constexpr std::size_t kLooksMax = 64;     // ...and before servers leave.
   static constexpr std::size_t kEventsMax = 512;
 
   Outbox(std::size_t proxies, const haproxy::SessionOptions& options);
@@ -58,7 +61,7 @@ class Outbox {
   /// Effects for the two streams of one HAProxy. Its `events` are the core's own and always empty for the shell.
   [[nodiscard]] haproxy::SessionOutbox& session(std::size_t proxy) { return sessions_[proxy]; }
 
-  FixedVector<Verify> verifies{kVerifiesMax};  // Never full: no more are open at once.
+  FixedVector<Verify> verifies{kVerifiesMax + kLooksMax};  // Never full: no more are open at once.
   FixedVector<Event> events{kEventsMax};  // StandingChanged waits for room; log lines over it are counted, dropped.
 
   [[nodiscard]] bool empty() const;

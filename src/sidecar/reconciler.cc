@@ -24,6 +24,12 @@ NextStep take_out(const Observed& observed, bool whatever_mark) {
   return {Step::kTakeOut};
 }
 
+NextStep drain(const Observed& observed) {
+  if (!observed.present || observed.is_operators()) return {};
+  const bool is_drained = (observed.admin & haproxy::kAdminDrainBits) != 0 && !observed.in_maintenance();
+  return {is_drained ? Step::kNone : Step::kDrain};
+}
+
 NextStep remove(const Observed& observed, Instant now) {
   if (!observed.present) return {};
   if (!observed.in_maintenance()) return take_out(observed, true);
@@ -47,6 +53,7 @@ NextStep next_step(const Wanted& wanted, const Endpoint& place, const Observed& 
       }
       return bring_in(wanted, place, observed);
     case Goal::kOut: return take_out(observed, false);
+    case Goal::kDrain: return drain(observed);
     case Goal::kAbsent: return remove(observed, now);
   }
   SHOAL_UNREACHABLE();

@@ -42,6 +42,7 @@ enum class Step : std::uint8_t {
   kBringUp,    // enable health, enable server, weight.
   kSetWeight,  // weight.
   kTakeOut,    // weight 0, maintenance.
+  kDrain,      // weight 0, drain.
   kDelete,
   kPurgeIdle,  // drain, maintenance: on 2.6 a request that ended after the maintenance left its connection in the pool.
 };

@@ -27,6 +27,13 @@ FixedString<20> sixteen_hex(std::uint64_t value) {
 
 }  // namespace
 
+LastServer to_last_server(const Fact& fact) {
+  LastServer out{fact.node, fact.addr, fact.word};
+  out.word.generation.seq = 0;
+  out.word.nonce = 0;
+  return out;
+}
+
 Registry::Registry(const RegistryOptions& options)
     : options_(options),
       facts_(options.members_max),
@@ -89,6 +96,7 @@ std::uint32_t Registry::on_member(Instant now, std::string_view node, const IpAd
   const bool was_there = fact.is_there();
   fact.is_member = true;
   fact.status = status;
+  if (status != MemberStatus::kReaped) fact.failed_last = status == MemberStatus::kFailed;
   if (!addr.empty() && !(fact.addr == addr)) {
     fact.addr = addr;
     fact.reach = Reach::kUnknown;
@@ -98,6 +106,7 @@ std::uint32_t Registry::on_member(Instant now, std::string_view node, const IpAd
   if (fact.is_there()) {
     if (fact.gone_since != kNever && fact.word.generation.start_id == 0)
       fact.departed = false;  // A Go peer's new life.
+    if (!was_there) fact.back_since = now;
     fact.gone_since = kNever;
   } else {
     if (fact.gone_since == kNever) fact.gone_since = now;
@@ -109,6 +118,20 @@ std::uint32_t Registry::on_member(Instant now, std::string_view node, const IpAd
     settle_places(old_place);
     settle_places(fact.place());
   }
+  return index;
+}
+
+void Registry::set_wish(std::string_view node, announce::Wish wish) {
+  const std::uint32_t index = find(node);
+  if (index == kNone || facts_[index].wish == wish) return;
+  facts_[index].wish = wish;
+  mark_changed(index);
+}
+
+std::uint32_t Registry::remember(Instant now, const LastServer& server) {
+  if (find(server.node.view()) != kNone) return kNone;  // What gossip has said already counts.
+  const std::uint32_t index = on_member(now, server.node.view(), server.addr, MemberStatus::kRemembered);
+  if (index != kNone) take_word(now, index, server.word);
   return index;
 }
 
@@ -234,6 +257,7 @@ void Registry::set_server(std::uint32_t index, const haproxy::ServerName& server
 }
 
 void Registry::mark_changed(std::uint32_t index) {
+  ++changes_;
   if (facts_[index].changed) return;
   facts_[index].changed = true;
   changed_.push_back(index);
@@ -257,25 +281,41 @@ void Registry::set_place_key(std::uint32_t index) {
   place_keys_[index] = fact.has_word && fact.word.port != 0 && !fact.addr.empty() ? place_key(fact.place()) : 0;
 }
 
+bool Registry::speaks(const Fact& fact) { return fact.is_there() && fact.servable && !fact.needs_word; }
+
+bool Registry::wants_its_place(const Fact& fact) {
+  return speaks(fact) && !fact.departed && fact.word.state == announce::TaskState::kReady;
+}
+
+bool Registry::is_taken(const Endpoint& place) const {
+  if (place.port == 0 || place.addr.empty()) return false;
+  const std::uint64_t key = place_key(place);
+  for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
+    if (place_keys_[i] == key && wants_its_place(facts_[i])) return true;
+  }
+  return false;
+}
+
 /// Among the tasks that are there and want requests at one place, the one that announced last has it.
 void Registry::settle_places(const Endpoint& place) {
   if (place.port == 0 || place.addr.empty()) return;
   const std::uint64_t key = place_key(place);
-  const auto speaks = [](const Fact& fact) { return fact.is_there() && fact.servable && !fact.needs_word; };
-  const auto counts = [&](const Fact& fact) {
-    return speaks(fact) && !fact.departed && fact.word.state == announce::TaskState::kReady;
-  };
+  const auto counts = [](const Fact& fact) { return wants_its_place(fact); };
   // One that departs keeps its place until it has left: who else announced it before is not there any more, whatever
   // answers there now.
   const auto holds = [&](const Fact& fact) { return counts(fact) || (speaks(fact) && fact.departed); };
   std::uint64_t last = 0;
+  bool is_served = false;
   for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
-    if (place_keys_[i] == key && holds(facts_[i])) last = std::max(last, facts_[i].claim);
+    if (place_keys_[i] != key) continue;
+    if (holds(facts_[i])) last = std::max(last, facts_[i].claim);
+    is_served = is_served || counts(facts_[i]);
   }
   for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
     if (place_keys_[i] != key) continue;
     Fact& fact = facts_[i];
-    const bool shadowed = counts(fact) && fact.claim < last;
+    // Who is gone has no place that another one serves: what answers there is that other one.
+    const bool shadowed = counts(fact) ? fact.claim < last : is_served && !speaks(fact) && !fact.departed;
     if (shadowed == fact.shadowed) continue;
     fact.shadowed = shadowed;
     fact.reach = Reach::kUnknown;  // Who answers there now is another question than before.

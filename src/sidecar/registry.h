@@ -15,10 +15,12 @@
 #include "base/endpoint.h"
 #include "base/time.h"
 #include "haproxy/runtime_codec.h"
+#include "sidecar/last_pool.h"
 
 namespace shoal::sidecar {
 
-enum class MemberStatus : std::uint8_t { kAlive, kSuspect, kLeaving, kLeft, kFailed, kReaped };
+/// kRemembered: from the last pool's file; gossip has not found the node since.
+enum class MemberStatus : std::uint8_t { kAlive, kSuspect, kLeaving, kLeft, kFailed, kReaped, kRemembered };
 
 struct RegistryOptions {
   std::uint32_t members_max = 10000;
@@ -40,16 +42,19 @@ struct Fact {
   MemberStatus status = MemberStatus::kReaped;
   IpAddress addr;
   Instant gone_since = kNever;  // When it failed or left; kNever while it is there.
+  Instant back_since = kNever;  // When it was there again after that.
+  bool failed_last = false;     // It failed rather than left; also once it has been reaped.
 
   bool has_word = false;
   announce::Announcement word;  // `pool` is filled in; a depart fills port, pool and generation.
   bool departed = false;        // Final for its start.
   bool needs_word = false;      // Failed or left since the last word: that word does not count any more.
-  bool shadowed = false;        // Another alive task announced this place later.
-  bool name_taken = false;      // Another node holds the server's name.
-  bool servable = true;         // Could be served at all; a word that cannot takes nobody's place.
-  std::uint64_t claim = 0;      // Order of the first announce of each start.
-  haproxy::ServerName server;   // Empty without a word.
+  bool shadowed = false;        // Another alive task announced this place later, or has it while this one is gone.
+  announce::Wish wish = announce::Wish::kNone;  // An operator's, by way of the task's tag.
+  bool name_taken = false;                      // Another node holds the server's name.
+  bool servable = true;                         // Could be served at all; a word that cannot takes nobody's place.
+  std::uint64_t claim = 0;                      // Order of the first announce of each start.
+  haproxy::ServerName server;                   // Empty without a word.
 
   Reach reach = Reach::kUnknown;
   VerifyResult reach_result = VerifyResult::kConnected;
@@ -62,9 +67,13 @@ struct Fact {
 
   [[nodiscard]] Endpoint place() const { return Endpoint{addr, word.port}; }
   [[nodiscard]] bool is_there() const {
-    return is_member && (status == MemberStatus::kAlive || status == MemberStatus::kSuspect);
+    return is_member &&
+           (status == MemberStatus::kAlive || status == MemberStatus::kSuspect || status == MemberStatus::kRemembered);
   }
 };
+
+/// As it goes into the last pool's file.
+[[nodiscard]] LastServer to_last_server(const Fact& fact);
 
 /// What became of a word.
 enum class WordVerdict : std::uint8_t {
@@ -81,6 +90,10 @@ class Registry {
 
   /// The node's fact, or kNone when there is no room for it.
   std::uint32_t on_member(Instant now, std::string_view node, const IpAddress& addr, MemberStatus status);
+  /// An operator's wish for the node's server. An unknown node has none.
+  void set_wish(std::string_view node, announce::Wish wish);
+  /// A server of the last pool: as if its node were there and had announced it, until gossip says otherwise.
+  std::uint32_t remember(Instant now, const LastServer& server);
   [[nodiscard]] WordVerdict on_announcement(Instant now, std::string_view node, const announce::Announcement& word);
   [[nodiscard]] WordVerdict on_departure(Instant now, std::string_view node, const announce::Departure& word);
   /// Whether the fact's word could be served: allowed, and its pool exists. The core knows; true until it says
@@ -88,6 +101,8 @@ class Registry {
   void set_servable(std::uint32_t index, bool servable);
   /// A reaped member of which nothing is left in HAProxy.
   void forget(Instant now, std::uint32_t index);
+  /// Whether a task that is there and ready is known at this place.
+  [[nodiscard]] bool is_taken(const Endpoint& place) const;
 
   /// Facts that the last words changed, others' included (a place that went from one task to another): call until
   /// false.
@@ -99,6 +114,8 @@ class Registry {
   [[nodiscard]] std::size_t size() const { return facts_.size(); }  // Unused records included: look at `used`.
   [[nodiscard]] Fact& operator[](std::uint32_t index) { return facts_[index]; }
   [[nodiscard]] const Fact& operator[](std::uint32_t index) const { return facts_[index]; }
+  /// Grows with whatever may change what is wanted.
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
   [[nodiscard]] std::uint64_t refused_full() const { return refused_full_; }
   [[nodiscard]] std::uint64_t stale_words() const { return stale_words_; }
 
@@ -123,6 +140,8 @@ class Registry {
   void set_place_key(std::uint32_t index);
   [[nodiscard]] static std::uint64_t place_key(const Endpoint& place);
   void settle_places(const Endpoint& place);
+  [[nodiscard]] static bool speaks(const Fact& fact);
+  [[nodiscard]] static bool wants_its_place(const Fact& fact);
   void bury(Instant now, const Fact& fact);
   [[nodiscard]] static std::uint64_t start_key(std::string_view node, std::uint64_t start_id);
 
@@ -135,6 +154,7 @@ class Registry {
   NameIndex by_server_;
   Ring<Tombstone> tombstones_;
   std::uint64_t claims_ = 0;
+  std::uint64_t changes_ = 0;
   std::uint64_t refused_full_ = 0;
   std::uint64_t stale_words_ = 0;
 };

@@ -37,8 +37,19 @@ std::uint32_t ServerTable::find_or_add(const haproxy::BackendName& pool, const h
   servers_[index].used = true;
   servers_[index].pool = pool;
   servers_[index].name = name;
+  servers_[index].pool_number = number_of(pool);
   index_.insert(servers_[index].key(), index);
   return index;
+}
+
+std::uint32_t ServerTable::number_of(const haproxy::BackendName& pool) {
+  const std::uint32_t known = numbers_.find(pool.view(), [this](std::uint32_t i) { return numbered_[i].view(); });
+  if (known != NameIndex::kNone) return known;
+  const auto number = static_cast<std::uint32_t>(numbered_.size());
+  if (numbered_.full()) return number;
+  numbered_.push_back(pool);
+  numbers_.insert(pool.view(), number);
+  return number;
 }
 
 void ServerTable::erase(std::uint32_t index) {

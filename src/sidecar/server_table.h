@@ -12,6 +12,13 @@
 
 namespace shoal::sidecar {
 
+/// How far a server has come that is asked to leave rotation (floor.h).
+enum class Leaving : std::uint8_t {
+  kNotAsked,
+  kKept,   // In rotation until the look, and for as long as the floor holds it.
+  kLetGo,  // Out; final until nobody asks any more.
+};
+
 struct Server {
   bool used = false;
   bool seen = false;  // By the look that is being read.
@@ -22,6 +29,7 @@ struct Server {
   bool superseded = false;  // Its task has another server by now: no stranger, and not to be waited for.
   std::uint32_t id = 0;     // HAProxy's, from the last look.
   Observed observed;
+  bool was_serving = false;      // Nobody held it back when it was last seen, in this or an earlier HAProxy.
   std::uint64_t in_flight = 0;   // Queued + sessions at the last count.
   std::uint32_t id_attempt = 0;  // How many derived ids were taken.
 
@@ -34,12 +42,18 @@ struct Server {
   Step last_step = Step::kNone;  // Sent since HAProxy's row last changed: the same again waits longer each time.
   Instant retry_at = kNever;     // No step before; kNever = at once.
 
+  Leaving leaving = Leaving::kNotAsked;
+  bool held = false;  // By the floor, and said so.
+  Look look;
+  std::uint32_t pool_number = 0;  // Of its pool in this table; kPoolsMax when there are more than that.
+
   [[nodiscard]] FixedString<200> key() const;
 };
 
 class ServerTable {
  public:
   static constexpr std::uint32_t kNone = NameIndex::kNone;
+  static constexpr std::size_t kPoolsMax = 1024;
 
   explicit ServerTable(std::size_t capacity);
 
@@ -61,10 +75,13 @@ class ServerTable {
   [[nodiscard]] bool may_have_pool(std::string_view pool) const;
 
  private:
-  static constexpr std::size_t kPoolsMax = 1024;
+  [[nodiscard]] std::uint32_t number_of(const haproxy::BackendName& pool);
+
   FixedVector<Server> servers_;
   FixedVector<std::uint32_t> free_;
   NameIndex index_;  // By "pool/name".
+  FixedVector<haproxy::BackendName> numbered_{kPoolsMax};
+  NameIndex numbers_{kPoolsMax};
   FixedVector<haproxy::BackendName> pools_{kPoolsMax};
   bool pools_cut_ = false;
 };

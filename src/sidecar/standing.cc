@@ -174,7 +174,8 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
     }
     return result;
   }
-  const bool is_settled = fact.departed ? result.out : result.in_rotation;
+  const bool wants_rotation = fact.word.state == announce::TaskState::kReady;
+  const bool is_settled = fact.departed ? result.out : wants_rotation && result.in_rotation;
   if (!is_settled) explain(fact, result);
   return result;
 }
@@ -201,7 +202,17 @@ void Core::explain(const Fact& fact, Standing& standing) const {
       return because(standing, Reason::kFix, "another task announced %.*s later and has it",
                      static_cast<int>(place.size()), place.view().data());
     }
+    if (fact.wish != announce::Wish::kNone) {
+      const std::string_view wish = announce::to_text(fact.wish);
+      return because(standing, Reason::kFix, "an operator wants it out of rotation (%.*s); `shoal ready %.*s` ends it",
+                     static_cast<int>(wish.size()), wish.data(), static_cast<int>(fact.node.size()),
+                     fact.node.view().data());
+    }
     if (fact.word.state != announce::TaskState::kReady) {
+      if (standing.in_rotation) {
+        return because(standing, Reason::kNone,
+                       "announced, but not as ready; held in rotation by haproxy.removal_floor");
+      }
       return because(standing, Reason::kNone, "announced, but not as ready");
     }
     if (fact.reach == Reach::kFailed && options_.policy.verify) return explain_reach(fact, standing);
@@ -260,6 +271,8 @@ ServerView Core::view_of(Instant now, std::size_t proxy, std::uint32_t index) co
   view.observed = server.observed;
   view.in_flight = server.in_flight;
   view.refusal = server.refusal;
+  view.held = server.held;
+  if (server.held && server.look.silent_since != kNever) view.held_until = server.look.silent_since + kSilentMost;
   return view;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sidecar/looks.h"
+
 namespace shoal::sidecar {
 
 Verifier::Verifier(const VerifierOptions& options, std::size_t facts_max, Rng rng)
@@ -22,7 +24,7 @@ void Verifier::start(Instant now, Registry& registry, FixedVector<Verify>& out) 
     Fact& fact = registry[index];
     if (!fact.used || fact.reach != Reach::kQueued) continue;  // Outdated.
     fact.reach = Reach::kTrying;
-    const std::uint32_t id = next_id_++;
+    const std::uint32_t id = next_id_++ & ~Looks::kIdBit;
     tries_.push_back(
         Try{id, index, fact.word.generation.start_id, fact.place(), now + options_.deadline + options_.answer_margin});
     out.push_back(Verify{id, fact.place(), options_.deadline});

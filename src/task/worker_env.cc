@@ -19,6 +19,14 @@ bool goes_on_to_worker(std::string_view entry) {
 
 }  // namespace
 
+std::vector<std::string> inherited_environment(std::span<const std::string_view> ours) {
+  std::vector<std::string> out;
+  for (const std::string_view entry : ours) {
+    if (goes_on_to_worker(entry)) out.emplace_back(entry);
+  }
+  return out;
+}
+
 std::vector<std::string> worker_environment(const WorkerSurroundings& surroundings) {
   std::vector<std::string> out;
   for (const char* const entry : surroundings.parent_environment) {

@@ -22,6 +22,10 @@ struct WorkerSurroundings {
   std::span<const char* const> parent_environment;  // "KEY=value"; a terminating nullptr is not part of it.
 };
 
+/// What of our environment goes on to a program that we start: all but shoal's own settings (SHOAL_*: keys are among
+/// them) and what a service manager meant for shoal itself (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*).
+[[nodiscard]] std::vector<std::string> inherited_environment(std::span<const std::string_view> ours);
+
 /// None of shoal's own settings (SHOAL_*), and nothing that service managers meant for shoal itself (LISTEN_*,
 /// NOTIFY_SOCKET, WATCHDOG_*), goes on to the worker; all else does.
 [[nodiscard]] std::vector<std::string> worker_environment(const WorkerSurroundings& surroundings);

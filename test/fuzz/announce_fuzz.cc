@@ -1,5 +1,5 @@
-// The payloads of announce, depart, solicit and their answers: what decodes is inside its limits, and written again it
-// says the same.
+// The payloads of announce, depart, solicit, steer and their answers: what decodes is inside its limits, and written
+// again it says the same.
 #include <vector>
 
 #include "announce/codec.h"
@@ -49,5 +49,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     round_trip(*m, decode_depart_answer);
   }
   if (const auto m = decode_solicitation(payload)) round_trip(*m, decode_solicitation);
+  if (const auto m = decode_steering(payload)) round_trip(*m, decode_steering);
+  if (const auto m = decode_steering_answer(payload)) {
+    SHOAL_ASSERT(no_control_bytes(m->reason_text));
+    round_trip(*m, decode_steering_answer);
+  }
   return 0;
 }

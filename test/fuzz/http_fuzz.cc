@@ -41,6 +41,8 @@ void bodies(std::string_view text) {
     SHOAL_ASSERT(read_request(to_json(event), again).empty());
     SHOAL_ASSERT(again.payload == event.payload && again.coalesce == event.coalesce);
   }
+  SteerRequest steer;
+  if (read_request(text, steer).empty()) SHOAL_ASSERT(!steer.name.empty() && !(steer.stop && steer.wish == "ready"));
 }
 
 void requests(Bytes all) {

@@ -340,58 +340,53 @@ def servers_in(path, pool=POOL):
 
 
 class HAProxy:
-    """A real HAProxy. Its configuration stays, so that `start` after `kill` is a restart."""
+    """A real HAProxy as packaging/haproxy.cfg configures it. Its configuration stays, so that `start` after `kill` is a
+    restart."""
 
-    def __init__(self, scene, name="haproxy", pools=(POOL,), redispatch=False, extra_backends=""):
+    def __init__(self, scene, name="haproxy", pools=(POOL,), tcp_pools=(), bare=False, hold=True, extra_backends=""):
+        """The first pool is the frontend's; another is reached by `Host: NAME`, a TCP pool on a port of its own.
+        `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does."""
         self.scene, self.name = scene, name
-        self.http_port = free_port()
+        self.http_port, self.tcp_ports = free_port(), {pool: free_port() for pool in tcp_pools}
         self.socket = scene.path(f"{name}.sock")
         self.config = scene.path(f"{name}.cfg")
         self.program = None
-        self.configure(pools, redispatch, extra_backends)
+        self.configure(pools, bare, hold, extra_backends)
 
-    def configure(self, pools, redispatch=False, extra_backends=""):
-        retry = "option redispatch 1\n    retry-on conn-failure empty-response response-timeout" if redispatch else ""
-        backends = "\n".join(f"backend {pool}\n    balance roundrobin" for pool in pools)
-        with open(self.config, "w", encoding="ascii") as f:
-            f.write(f"""global
-    maxconn 1000
-    nbthread 2
-    stats socket {self.socket} mode 600 level admin expose-fd listeners
-    stats timeout 1h
-    stats maxconn 20
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 30s
-    timeout server 30s
-    timeout queue 5s
-    timeout http-keep-alive 30s
-    timeout check 1s
-    retries 3
-    {retry}
-frontend www
-    bind 127.0.0.1:{self.http_port}
-    default_backend {pools[0]}
-{backends}
-{extra_backends}
-""")
-
-    def use_file(self, path):
-        """Takes a whole configuration; only the socket's place and the one `bind` are this scene's."""
-        with open(path, encoding="utf-8") as f:
+    def configure(self, pools=(POOL,), bare=False, hold=True, extra_backends=""):
+        with open(os.path.join(ROOT, "packaging", "haproxy.cfg"), encoding="utf-8") as f:
             text = f.read()
-        text, sockets = re.subn(r"(?m)^(\s*stats socket )\S+", rf"\g<1>{self.socket}", text)
-        text, binds = re.subn(r"(?m)^(\s*bind )\S+", rf"\g<1>127.0.0.1:{self.http_port}", text)
-        check(sockets == 1 and binds == 1, f"{path} has {sockets} sockets and {binds} binds")
+        lines = [(r"stats socket \S+ mode 660", f"stats socket {self.socket} mode 600"),
+                 (r"lua-load \S+", f"lua-load {os.path.join(ROOT, 'packaging', 'hold.lua')}"),
+                 (r"bind \S+", f"bind 127.0.0.1:{self.http_port}"),
+                 (r"default_backend \S+", "\n    ".join([f"default_backend {pools[0]}"] + [
+                     f"use_backend {pool} if {{ req.hdr(host) {pool} }}" for pool in pools[1:]]))]
+        for pattern, line in lines:
+            text, found = re.subn(rf"(?m)^( *){pattern}", rf"\g<1>{line}", text)
+            check(found == 1, f"packaging/haproxy.cfg has {found} lines with /{pattern}/")
+        head, name, pool_lines = text.partition("\nbackend shoal ")
+        check(name, "packaging/haproxy.cfg has no backend shoal")
+        hold_line = re.search(r"(?m)^ *http-request (lua\.shoal_hold .*)$", pool_lines)
+        for pool in pools:
+            head += f"\nbackend {pool} {pool_lines}"
+        for pool, port in self.tcp_ports.items():
+            head += (f"\nlisten {pool}\n    mode tcp\n    bind 127.0.0.1:{port}\n    balance leastconn\n"
+                     f"    tcp-request inspect-delay 6s\n    tcp-request content {hold_line.group(1)}\n")
+        text = head + extra_backends
+        without = ["option redispatch", "retry-on", "http-request disable-l7-retry"] if bare else []
+        without += ["lua-load", r"\S+-request (content )?lua\.shoal_hold"] if bare or not hold else []
+        for line in without:
+            text = re.sub(rf"(?m)^ *{line}.*\n", "", text)
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(text)
 
-    def start(self):
+    def start(self, wait=True):
         check(self.program is None or not self.program.running(), "HAProxy runs already")
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.program = self.scene.run(self.name, ["haproxy", "-db", "-f", self.config])
+        if not wait:
+            return self
         wait_until(lambda: self.servers() is not None or not self.program.running(), 10, "HAProxy's runtime socket")
         check(self.program.running(), "HAProxy did not start:\n" + self.program.log.tail())
         return self
@@ -405,6 +400,21 @@ frontend www
 
     def running(self):
         return self.program is not None and self.program.running()
+
+    def info(self):
+        """`show info` as a map; {} while HAProxy does not answer."""
+        try:
+            text = runtime(self.socket, "show info")
+        except OSError:
+            return {}
+        return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+
+    def version(self):
+        return self.info().get("Version", "?")
+
+    def tell(self, command):
+        """An operator's command; what HAProxy answers."""
+        return runtime(self.socket, command).strip()
 
     def servers(self, pool=POOL):
         return servers_in(self.socket, pool)
@@ -431,12 +441,16 @@ frontend www
                    f"{node}'s server deleted", every=0.05)
 
 
+_CHANGES = re.compile(rb"add |del |set |enable |disable ")
+
+
 class Relay:
     """A UNIX socket in front of HAProxy's that passes everything on and keeps every line with its time. With `hold`,
     each answer is kept back for so many seconds."""
 
     def __init__(self, scene, haproxy, name="relay", hold=0.0):
         self.path, self._target, self.hold = scene.path(f"{name}.sock"), haproxy.socket, hold
+        self._cut = None
         self.lines = []    # (monotonic time, command line as bytes)
         self.answers = []  # (monotonic time, bytes), as they were passed on
         self._lock = threading.Lock()
@@ -453,6 +467,34 @@ class Relay:
         """Times of the command lines that match."""
         with self._lock:
             return [t for t, line in self.lines if re.search(pattern, line.decode("latin-1"))]
+
+    def cut_after(self, changes, then):
+        """So many more commands that change something are passed on, then `then` is called with the next one in hand,
+        and its connection ends there."""
+        with self._lock:
+            self._cut = [changes, then]
+
+    def cut_off(self):
+        """No cut any more; whether there was none yet."""
+        with self._lock:
+            cut, self._cut = self._cut, None
+        return cut is not None
+
+    def _pass_until_the_cut(self, whole, far):
+        for line in whole:
+            with self._lock:
+                cut = self._cut
+                if cut is not None and _CHANGES.match(line):
+                    cut[0] -= 1
+                    if cut[0] < 0:
+                        self._cut = None
+                        break
+                self.lines.append((time.monotonic(), line))
+            far.sendall(line + b"\n")
+        else:
+            return True
+        cut[1]()
+        return False
 
     def _accept(self):
         while True:
@@ -473,9 +515,12 @@ class Relay:
             while data := near.recv(65536):
                 rest += data
                 *whole, rest = rest.split(b"\n")
-                with self._lock:
-                    self.lines += [(time.monotonic(), line) for line in whole]
-                far.sendall(data)
+                if self._cut is None:
+                    with self._lock:
+                        self.lines += [(time.monotonic(), line) for line in whole]
+                    far.sendall(b"".join(line + b"\n" for line in whole))
+                elif not self._pass_until_the_cut(whole, far):
+                    break
         except OSError:
             pass
         if rest:
@@ -750,7 +795,7 @@ class Scene:
     def __init__(self):
         become_subreaper()
         self.dir = tempfile.mkdtemp(prefix="shoal-test-")
-        self.programs, self._names = [], {}
+        self.programs = []
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -764,11 +809,8 @@ class Scene:
         """A figure for the reader of the run; no test depends on it."""
         print(f"note {text}", flush=True)
 
-    def haproxy(self, file=None, **options):
-        haproxy = HAProxy(self, **options)
-        if file:
-            haproxy.use_file(file)
-        return haproxy.start()
+    def haproxy(self, **options):
+        return HAProxy(self, **options).start()
 
     def sidecar(self, haproxy=None, name="proxy", socket_path=None, more=None, start=True):
         settings = merged({

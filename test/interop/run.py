@@ -132,6 +132,9 @@ def main(arguments):
         if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin"):
             print(f"{program} is missing: apt-get install {program}", file=sys.stderr)
             return 2
+    for words in (["haproxy", "-v"], ["serf", "version"]):
+        out = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        print(f"with {words[0]}: {(out.splitlines() or ['?'])[0]}", flush=True)
     run = Run(tests)
     run.several([n for n in names if not tests[n].shoal_test["alone"]], at_once)
     run.several([n for n in names if tests[n].shoal_test["alone"]], 1)

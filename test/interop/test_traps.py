@@ -34,7 +34,7 @@ def watch_deletion(scene, haproxy, relay, node, what):
 
 @test(seconds=120)
 def test_haproxy_survives_a_task_that_is_killed_under_load(scene):
-    haproxy = scene.haproxy(redispatch=False)
+    haproxy = scene.haproxy(bare=True)
     relay = Relay(scene, haproxy)
     proxy = scene.sidecar(haproxy, socket_path=relay.path)
     stay = scene.task(proxy, "stay", worker=["--slow", "5"])
@@ -52,7 +52,7 @@ def test_haproxy_survives_a_task_that_is_killed_under_load(scene):
 @test(seconds=120)
 def test_haproxy_survives_a_worker_that_is_killed_under_load(scene):
     """The task lives on, departs properly and exits with its worker's status."""
-    haproxy = scene.haproxy(redispatch=False)
+    haproxy = scene.haproxy(bare=True)
     relay = Relay(scene, haproxy)
     proxy = scene.sidecar(haproxy, socket_path=relay.path)
     stay = scene.task(proxy, "stay", worker=["--slow", "5"])

@@ -8,7 +8,7 @@ from load import Load
 @test(seconds=120, alone=True)
 def test_no_request_fails_while_tasks_are_stopped_and_started(scene):
     # HAProxy without redispatch and retry-on: nothing but the right order may hide a task's going.
-    haproxy = scene.haproxy()
+    haproxy = scene.haproxy(bare=True)
     proxy = scene.sidecar(haproxy)
     tasks = [scene.task(proxy, f"t{i}", worker=["--slow", "3"]) for i in range(3)]
     haproxy.wait_in_rotation(*(t.name for t in tasks))
@@ -34,7 +34,7 @@ def test_no_request_fails_while_tasks_are_stopped_and_started(scene):
 
 @test(seconds=120, alone=True)
 def test_no_request_fails_when_most_of_a_pool_goes_at_once(scene):
-    haproxy = scene.haproxy()
+    haproxy = scene.haproxy(bare=True)
     proxy = scene.sidecar(haproxy)
     tasks = [scene.task(proxy, f"t{i}", worker=["--slow", "20"]) for i in range(4)]
     haproxy.wait_in_rotation(*(t.name for t in tasks))

@@ -5,11 +5,12 @@
               [--never-accept] [--accept-after SECONDS] [--ignore-term]
 
 Answers every request with its name and process id. `/slow?ms=N` answers after N milliseconds, `/exit?status=N` exits
-with that status after the answer. On SIGTERM it asks HAProxy first (--ask-on-term) whether it is still in its table,
-stops accepting, finishes what is in flight, and exits 0.
+with that status after the answer; a websocket gets its own frames back. On SIGTERM it asks HAProxy first
+(--ask-on-term) whether it is still in its table, stops accepting, tells its websockets that it goes away, finishes what
+is in flight, and exits 0.
 
-The log has one JSON object a line: start (environment, descriptors), sigterm, end (how many requests, how many of
-them after SIGTERM).
+The log has one JSON object a line: start (environment, descriptors), sigterm (how many websockets are open), end (how
+many requests, how many of them after SIGTERM).
 """
 import argparse
 import json
@@ -20,6 +21,8 @@ import socket
 import sys
 import threading
 import time
+
+from websocket import CLOSE, GOING_AWAY, accept_of, close_frame, frame, read_frame
 
 
 class Book:
@@ -52,7 +55,7 @@ class Server:
         self.lock = threading.Lock()
         self.busy = self.requests = self.after_term = 0
         self.terminated = False
-        self.idle_connections = set()
+        self.idle_connections, self.websockets = set(), set()
         self.wake = os.pipe()
 
     def accept(self):
@@ -112,6 +115,9 @@ class Server:
                 raise OSError("request cut short")
             rest += part
         rest = rest[size:]
+        if headers.get("upgrade", "").lower() == "websocket":
+            self.echo(connection, headers, rest)
+            return b"", False
         path, _, arguments = target.partition("?")
         value = dict(a.partition("=")[::2] for a in arguments.split("&"))
         slow = int(value.get("ms", 0)) if path == "/slow" else self.options.slow
@@ -127,9 +133,39 @@ class Server:
             os._exit(int(value.get("status", 0)))
         return rest, keep
 
+    def echo(self, connection, headers, rest):
+        """A websocket to its end; after SIGTERM it is told, and closed."""
+        connection.sendall((f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            f"Sec-WebSocket-Accept: {accept_of(headers['sec-websocket-key'])}\r\n"
+                            f"X-Worker: {self.options.name}\r\n\r\n").encode())
+        def receive():
+            part = connection.recv(65536)
+            if not part:
+                raise OSError("the client has closed")
+            return part
+        with self.lock:
+            self.websockets.add(connection)
+        try:
+            kind = 0
+            while kind != CLOSE:
+                kind, payload, rest = read_frame(receive, rest)
+                with self.lock:
+                    if connection in self.websockets:  # Else the close frame has gone out, and is the last.
+                        connection.sendall(frame(kind, payload, masked=False))
+        finally:
+            with self.lock:
+                self.websockets.discard(connection)
+
     def finish(self):
-        """No new connection, no new request on an idle one; what is in flight goes on."""
+        """No new connection, no new request on an idle one; what is in flight goes on, except websockets."""
         os.write(self.wake[1], b"x")
+        with self.lock:
+            for connection in self.websockets:
+                try:
+                    connection.sendall(close_frame(GOING_AWAY))
+                except OSError:
+                    pass
+            self.websockets.clear()
         end = time.monotonic() + 60
         while time.monotonic() < end:
             with self.lock:
@@ -180,7 +216,7 @@ def main():
                 break
     table = ask_haproxy(*options.ask_on_term) if options.ask_on_term else None
     server.terminated = True
-    book.write("sigterm", requests=server.requests, table=table)
+    book.write("sigterm", requests=server.requests, table=table, websockets=len(server.websockets))
     server.finish()
     book.write("end", requests=server.requests, after_term=server.after_term, why="sigterm")
     sys.stdout.flush()

@@ -20,9 +20,10 @@ LAYERS = {
     "haproxy": {"base"},
     "sidecar": {"base", "announce", "haproxy"},
     "task": {"base"},
+    "keeper": {"base"},
     "admin": {"base"},
     "reactor": {"base"},
-    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "admin",
+    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "keeper", "admin",
             "reactor"},
 }
 THIRD_PARTY = {  # Header, as a regular expression: the one folder that may see it.
@@ -56,7 +57,7 @@ FILE_LENGTH = 600
 # The ratchet: a file that is longer for now, and how long it may be. Numbers here only ever go down.
 LONGER_FILES = {}
 CODE = (".cc", ".h")
-TEXT = CODE + (".py", ".proto", ".options", ".build", ".md", ".toml", ".example", ".cfg", ".sh", ".yml")
+TEXT = CODE + (".py", ".proto", ".options", ".build", ".md", ".toml", ".example", ".cfg", ".lua", ".sh", ".yml")
 SKIPPED_FOLDERS = {".git", "__pycache__", "subprojects", "vectors", "corpus"}
 
 

@@ -99,6 +99,11 @@ TEST_CASE("requests come back as they went") {
   CHECK(event.payload == bytes);
   CHECK(event.coalesce);
   CHECK(to_json(EventRequest{"deploy", "v1.2", false}) == R"({"name":"deploy","payload":"v1.2","coalesce":false})");
+  SteerRequest steer;
+  CHECK(read_request(to_json(SteerRequest{"web-1", "maint", true}), steer).empty());
+  CHECK(steer.name == "web-1");
+  CHECK(steer.wish == "maint");
+  CHECK(steer.stop);
 }
 
 TEST_CASE("a request that is none is refused in words") {

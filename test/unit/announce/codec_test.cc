@@ -146,6 +146,27 @@ TEST_CASE("every message comes back as it was, also at its largest") {
   CHECK(solicitation->nonce == UINT64_MAX);
 }
 
+TEST_CASE("an operator's wish and its answer come back as they were, and an unknown wish is refused") {
+  std::array<std::uint8_t, kPayloadBytesMax> memory{};
+  for (const Wish wish : {Wish::kNone, Wish::kDrain, Wish::kMaint}) {
+    const auto steering = decode_steering(encode(Steering{wish, wish == Wish::kMaint}, memory));
+    REQUIRE(steering.has_value());
+    CHECK(steering->wish == wish);
+    CHECK(steering->stop == (wish == Wish::kMaint));
+    CHECK(wish_of(to_text(wish)) == wish);
+  }
+  CHECK(to_hex(Steering{Wish::kMaint, true}) == "50025801");
+  CHECK_FALSE(decode_steering(from_hex("5003")).has_value());
+  CHECK(wish_of("dance") == Wish::kNone);
+  SteeringAnswer answer;
+  answer.reason_text = ReasonText("the task is stopping");
+  const auto decoded = decode_steering_answer(encode(answer, memory));
+  REQUIRE(decoded.has_value());
+  CHECK_FALSE(decoded->accepted);
+  CHECK(decoded->reason_text == "the task is stopping");
+  CHECK(decode_steering_answer(from_hex("0801"))->accepted);
+}
+
 TEST_CASE("a solicit of the Go prototype has no payload and no nonce") {
   const auto solicitation = decode_solicitation({});
   REQUIRE(solicitation.has_value());
@@ -228,6 +249,8 @@ TEST_CASE("random bytes never do more than fail") {
     (void)decode_departure(payload);
     (void)decode_depart_answer(payload);
     (void)decode_solicitation(payload);
+    (void)decode_steering(payload);
+    (void)decode_steering_answer(payload);
   }
   CHECK(read > 0);
 }

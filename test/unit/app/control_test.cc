@@ -8,7 +8,7 @@
 #include "app/control_client.h"
 #include "app/control_server.h"
 #include "app/control_text.h"
-#include "reactor/unix_stream.h"
+#include "reactor/client_stream.h"
 
 using namespace shoal;
 using namespace shoal::app;
@@ -18,7 +18,7 @@ namespace {
 
 std::string socket_name() { return "@shoal-unit-control/" + std::to_string(::getpid()); }
 
-struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
+struct Fixture final : ControlHandler, reactor::ClientStreamHandler {
   Fixture() {
     config::Control control;
     control.kind = config::Control::Kind::kSocket;
@@ -34,6 +34,8 @@ struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
     payload = as_text(request.payload);
     prune = request.prune;
     coalesce = request.coalesce;
+    wish = request.wish;
+    stop = request.stop;
     if (on_request) on_request();
   }
   void on_bytes(Bytes bytes) override { answer += as_text(bytes); }
@@ -42,7 +44,7 @@ struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
   /// Sends a text and gives the status line and the body.
   std::string ask(const std::string& text) {
     answer.clear();
-    reactor::UnixStream stream(loop, *this);
+    reactor::ClientStream stream(loop, *this);
     REQUIRE(stream.connect(socket_name()).ok());
     REQUIRE(stream.write(as_bytes(text)));
     reactor::Timer limit(loop, [this] { loop.stop(); });
@@ -64,7 +66,8 @@ struct Fixture final : ControlHandler, reactor::UnixStreamHandler {
   admin::Operation operation = admin::Operation::kStatus;
   std::string name, payload, answer;
   std::vector<std::uint8_t> key;
-  bool prune = false, coalesce = false;
+  bool prune = false, coalesce = false, stop = false;
+  std::string wish;
 };
 
 Command command_of(Command::Kind kind, bool json = false) {
@@ -100,6 +103,12 @@ TEST_CASE("each request reaches the handler with what it says, and is answered a
         R"(HTTP/1.1 404 Not Found {"error":"no such member"})");
   CHECK(f.name == "web-1");
   CHECK(f.prune);
+  f.on_request = [&] { f.server.done(f.ref); };
+  CHECK(f.post("/v1/steer", R"({"name":"web-2","wish":"maint","stop":true})") == "HTTP/1.1 200 OK {}");
+  CHECK(f.operation == admin::Operation::kSteer);
+  CHECK(f.name == "web-2");
+  CHECK(f.wish == "maint");
+  CHECK(f.stop);
 }
 
 TEST_CASE("a bad request never reaches the handler") {
@@ -109,6 +118,9 @@ TEST_CASE("a bad request never reaches the handler") {
             .find("HTTP/1.1 400 Bad Request {\"error\":\"the key is not base64 of 16") == 0);
   CHECK(f.post("/v1/keys/install", "{}").find("HTTP/1.1 400") == 0);
   CHECK(f.post("/v1/event", "{").find("HTTP/1.1 400") == 0);
+  CHECK(f.post("/v1/steer", R"({"name":"a","wish":"dance"})").find("HTTP/1.1 400") == 0);
+  CHECK(f.post("/v1/steer", R"({"name":"a","wish":"ready","stop":true})").find("HTTP/1.1 400") == 0);
+  CHECK(f.post("/v1/steer", R"({"wish":"drain"})").find("HTTP/1.1 400") == 0);
   CHECK(f.post("/v1/status", "{}").find("HTTP/1.1 405") == 0);
   CHECK(f.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").find("HTTP/1.1 404") == 0);
   CHECK(f.ask("nonsense\r\n\r\n").find("HTTP/1.1 400") == 0);

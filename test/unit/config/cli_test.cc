@@ -93,6 +93,17 @@ TEST_CASE("the worker's command is all that follows, whatever it looks like") {
   CHECK(says({"sidecar", "--worker", "./w"}, "setting of shoal task"));
 }
 
+TEST_CASE("after a sidecar's -- stands HAProxy's command") {
+  const Command command = good({"sidecar", "--bind", "127.0.0.1", "--", "haproxy", "-W", "-f", "--", "x"});
+  CHECK(flag(command, "haproxy.command")->words == Words{"haproxy", "-W", "-f", "--", "x"});
+  CHECK(to_text(flag(command, "haproxy.command")->origin) == "after --");
+  CHECK(flag(command, "worker.command") == nullptr);
+  CHECK(flag(good({"config", "check", "sidecar", "--", "haproxy"}), "haproxy.command") != nullptr);
+  CHECK(says({"sidecar", "--"}, "no command after --"));
+  CHECK(says({"sidecar", "haproxy"}, "HAProxy's command goes after --"));
+  CHECK(says({"sidecar", "--haproxy-command", "x"}, "SHOAL_HAPROXY_COMMAND"));
+}
+
 TEST_CASE("an unknown flag, command or leftover argument is named with the nearest known one") {
   CHECK(says({"task", "--weigth", "3"}, "no flag --weigth; did you mean --weight?"));
   CHECK(says({"task", "--weigth=3"}, "no flag --weigth; did you mean --weight?"));
@@ -142,8 +153,7 @@ TEST_CASE("what later versions do is refused by name with the code for settings"
   };
   later({"task", "--restart", "always"}, "worker.restart");
   later({"sidecar", "--http", ":80"}, "http.bind");
-  later({"sidecar", "--haproxy-removal-floor", "50%"}, "haproxy.removal_floor");
-  later({"sidecar", "--", "haproxy", "-W"}, "haproxy.command");
+  later({"sidecar", "--haproxy-mode", "reload"}, "haproxy.mode");
 }
 
 TEST_CASE("help is given everywhere, beside mistakes too") {
@@ -203,6 +213,9 @@ TEST_CASE("commands that ask a running shoal take their words, their flags and t
   CHECK(good({"keys", "remove", "K="}).kind == Kind::kKeysRemove);
   CHECK(good({"force-leave", "web-1", "--prune"}).prune);
   CHECK_FALSE(good({"force-leave", "web-1"}).prune);
+  CHECK(good({"drain", "web-1", "--stop"}).stop);
+  CHECK(good({"maint", "web-1"}).wish == "maint");
+  CHECK(good({"ready", "web-1"}).subject == "web-1");
   const Command event = good({"event", "deploy", "v1 x", "--coalesce", "--control-socket", "@a"});
   CHECK(event.kind == Kind::kEvent);
   CHECK(event.subject == "deploy");

@@ -84,12 +84,14 @@ TEST_CASE("defaults are those of the design") {
   CHECK(task.worker.stop_signal == SIGTERM);
   CHECK(task.warnings.empty());
   const Config proxy = good(sidecar());
-  CHECK(proxy.haproxy.socket == "/var/run/haproxy/admin.sock");
+  REQUIRE(proxy.haproxy.sockets.size() == 1);
+  CHECK(proxy.haproxy.sockets[0].name == "/var/run/haproxy/admin.sock");
   CHECK(proxy.haproxy.backend == "shoal");
   CHECK(proxy.haproxy.verify == Verify::kConnect);
   CHECK(proxy.haproxy.server_prefix == "shoal-");
   CHECK(proxy.haproxy.reconcile_interval == Duration(5s));
   CHECK(proxy.haproxy.grace == Duration(30s));
+  CHECK(proxy.haproxy.removal_floor == 50);
   CHECK(proxy.sidecar.solicit_interval == Duration(30s));
   CHECK(proxy.log.level == LogLevel::kInfo);
   CHECK(proxy.log.format == LogFormatChoice::kAuto);
@@ -110,6 +112,31 @@ TEST_CASE("flag beats environment beats file beats default, and print knows whic
   run.arguments.insert(run.arguments.begin() + 1, {"--weight", "30"});
   CHECK(weight() == 30);
   CHECK(origin() == "--weight");
+}
+
+TEST_CASE("HAProxy's command stands after --, in the file or in the environment, words untouched") {
+  Run run = sidecar();
+  CHECK(good(run).haproxy.command.empty());
+  run.file = "[haproxy]\ncommand = ['haproxy', '-f', '{addr}']\n";
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-f", "{addr}"});
+  run.variables = {R"(SHOAL_HAPROXY_COMMAND=["haproxy","-W"])"};
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-W"});
+  run.arguments = {"sidecar", "--", "haproxy", "-W", "-db"};
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-W", "-db"});
+  CHECK(origin_of(run.load(), "haproxy.command") == "after --");
+  // Where only the file knows the role, it says whose command it is.
+  run.arguments = {"-c", "shoal.toml", "--", "haproxy", "-db"};
+  run.file = "role = 'sidecar'\n";
+  CHECK(good(run).haproxy.command == std::vector<std::string>{"haproxy", "-db"});
+  CHECK(good(run).worker.command.empty());
+  run.file = "role = 'task'\n";
+  CHECK(good(run).worker.command == std::vector<std::string>{"haproxy", "-db"});
+}
+
+TEST_CASE("a HAProxy that would go into the background is refused") {
+  Run run = sidecar();
+  run.arguments = {"sidecar", "--", "haproxy", "-W", "-D"};
+  CHECK(error(run).find("after --: haproxy.command = [\"haproxy\", \"-W\", \"-D\"]: has -D") == 0);
 }
 
 TEST_CASE("a list from a stronger source replaces the weaker one whole") {
@@ -139,8 +166,18 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[haproxy]\ngrace = '9s'\n") == "shoal.toml:2: haproxy.grace = \"9s\": must be from 10s to 24h");
   CHECK(in_file("[haproxy]\ngrace = '9'\n") ==
         "shoal.toml:2: haproxy.grace = \"9\": is no duration; write it as 500ms, 30s or 1m30s");
-  CHECK(in_file("[haproxy]\nsocket = ['/a', '/b']\n").find("exactly one socket") != std::string::npos);
-  CHECK(in_file("[haproxy]\nsocket = []\n").find("exactly one socket") != std::string::npos);
+  CHECK(in_file("[haproxy]\nsocket = []\n").find("must be 1 to 8 sockets") != std::string::npos);
+  CHECK(in_file("[haproxy]\nsocket = ['/1','/2','/3','/4','/5','/6','/7','/8','/9']\n").find("1 to 8") !=
+        std::string::npos);
+  CHECK(in_file("[haproxy]\nsocket = ['/a', '/b', '/a']\n").find("\"/a\" twice") != std::string::npos);
+  CHECK(in_file("[haproxy]\nsocket = ['/a', 'tcp@127.0.0.1:1']\n").find("\"tcp@127.0.0.1:1\" begins with \"tcp@\"") !=
+        std::string::npos);
+  for (const char* const bad : {"101%", "-1%", "50 %", "%", "", "half"}) {
+    const std::string text = std::string("[haproxy]\nremoval_floor = '") + bad + "'\n";
+    CHECK(in_file(text.c_str()).find("write it as 0% to 100%") != std::string::npos);
+  }
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
+  CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
   CHECK(in_file("[haproxy]\nverify = 'check'\n").find("not in this version; use connect or none") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_prefix = ''\n").find("1 to 32 characters") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_options = 'weight 5'\n").find("task.weight") != std::string::npos);
@@ -336,6 +373,27 @@ TEST_CASE("the label has at most 255 bytes and none of control") {
   CHECK(good(sidecar("[gossip]\nlabel = '" + std::string(255, 'x') + "'\n")).gossip.label.size() == 255);
   CHECK(error(sidecar("[gossip]\nlabel = '" + std::string(256, 'x') + "'\n")).find("at most 255") != std::string::npos);
   CHECK(error(sidecar("[gossip]\nlabel = \"a\\nb\"\n")).find("control character") != std::string::npos);
+}
+
+TEST_CASE("each HAProxy has a socket of its own form") {
+  const auto sockets = good(sidecar("[haproxy]\nsocket = ['/a.sock', 'ipv4@10.0.0.1:99', 'ipv6@[::1]:98', 'abns@x/y',"
+                                    " 'master@/m.sock', '/with@sign']\n"))
+                           .haproxy.sockets;
+  using Kind = RuntimeSocket::Kind;
+  REQUIRE(sockets.size() == 6);
+  CHECK(sockets[0].kind == Kind::kPath);
+  CHECK(sockets[0].name == "/a.sock");
+  CHECK_FALSE(sockets[0].is_master);
+  CHECK(sockets[1].kind == Kind::kTcp);
+  CHECK(to_text(sockets[1].place).view() == "10.0.0.1:99");
+  CHECK(to_text(sockets[2].place).view() == "[::1]:98");
+  CHECK(sockets[3].kind == Kind::kAbstract);
+  CHECK(sockets[3].name == "@x/y");
+  CHECK(sockets[4].kind == Kind::kPath);
+  CHECK(sockets[4].is_master);
+  CHECK(sockets[4].name == "/m.sock");
+  CHECK(sockets[4].text == "master@/m.sock");
+  CHECK(sockets[5].name == "/with@sign");
 }
 
 TEST_CASE("the control socket is a path, an abstract name, or off") {

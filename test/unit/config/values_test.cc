@@ -103,7 +103,7 @@ TEST_CASE("tags of shoal's own are refused") {
   CHECK(tag.name == "zone");
   CHECK(tag.value == "a=b");
   CHECK(read_tag("empty=", tag).empty());
-  for (const char* bad : {"role=x", "state=ready", "shoal=2", "=a", "zone", "", "a=b\n"}) {
+  for (const char* bad : {"role=x", "state=ready", "shoal=2", "wish=drain", "=a", "zone", "", "a=b\n"}) {
     CAPTURE(bad);
     CHECK_FALSE(read_tag(bad, tag).empty());
   }
@@ -141,4 +141,31 @@ TEST_CASE("names that go to others have their limits") {
   CHECK(check_socket_path("/" + std::string(106, 's')).empty());
   CHECK_FALSE(check_socket_path("/" + std::string(107, 's')).empty());
   CHECK_FALSE(check_socket_path("127.0.0.1:9999").empty());
+}
+
+TEST_CASE("a runtime socket that is none is refused with the way to write one") {
+  const auto wrong = [](std::string_view text) {
+    RuntimeSocket socket;
+    return read_runtime_socket(text, socket);
+  };
+  CHECK(wrong("admin.sock").find("no path of a UNIX socket") != std::string::npos);
+  CHECK(wrong("").find("no path of a UNIX socket") != std::string::npos);
+  CHECK(wrong("master@").find("no path of a UNIX socket") != std::string::npos);
+  CHECK(wrong("master@ipv4:1").find("no path of a UNIX socket") != std::string::npos);
+  CHECK(wrong("127.0.0.1:9999").find("ipv4@ADDRESS:PORT") != std::string::npos);
+  CHECK(wrong("unix@/a").find("does not know") != std::string::npos);
+  CHECK(wrong("fd@3").find("does not know") != std::string::npos);
+  for (const char* text : {"ipv4@127.0.0.1", "ipv4@127.0.0.1:0", "ipv4@0.0.0.0:9", "ipv4@localhost:9", "ipv4@[::1]:9",
+                           "ipv4@:9", "ipv4@1.2.3.4:65536"}) {
+    CHECK(wrong(text).find("no numeric IPv4 address") != std::string::npos);
+  }
+  for (const char* text : {"ipv6@::1", "ipv6@127.0.0.1:9", "ipv6@[::]:9", "ipv6@[::1]:x"}) {
+    CHECK(wrong(text).find("no numeric IPv6 address") != std::string::npos);
+  }
+  CHECK(wrong("abns@").find("1 to 107") != std::string::npos);
+  CHECK(wrong("abns@" + std::string(108, 'x')).find("1 to 107") != std::string::npos);
+  CHECK(wrong("abns@" + std::string(107, 'x')).empty());
+  CHECK_FALSE(wrong("abns@a\nb").empty());
+  CHECK_FALSE(wrong("/a\nb").empty());
+  CHECK_FALSE(wrong("/" + std::string(107, 's')).empty());
 }

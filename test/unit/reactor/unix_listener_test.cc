@@ -12,7 +12,7 @@
 
 #include "reactor/file.h"
 #include "reactor/unix_names.h"
-#include "reactor/unix_stream.h"
+#include "reactor/client_stream.h"
 #include "test_directory.h"
 #include "test_loop.h"
 
@@ -37,7 +37,7 @@ struct Server final : UnixListenerHandler {
   UnixListener listener;
 };
 
-struct Client final : UnixStreamHandler {
+struct Client final : ClientStreamHandler {
   explicit Client(Loop& loop) : stream(loop, *this) {}
   void on_bytes(Bytes bytes) override { heard += as_text(bytes); }
   void on_closed(const Error& why) override {
@@ -47,7 +47,7 @@ struct Client final : UnixStreamHandler {
   std::string heard;
   bool closed = false;
   int code = 0;
-  UnixStream stream;
+  ClientStream stream;
 };
 
 std::string abstract_name(const char* what) { return "@shoal-unit/" + std::to_string(::getpid()) + "/" + what; }

@@ -622,3 +622,64 @@ TEST_CASE("A task that departs while its add is on the way to HAProxy is not tol
   CHECK(h.standing("web-1").out);
   CHECK(h.standing("web-1").drained);
 }
+
+TEST_CASE("An operator's wish takes the server out, is kept, told to the task, and undone: ready first, weight last") {
+  Harness h;
+  h.serve("web-1", 1);
+  h.haproxy().only("shoal")->sessions = 2;
+  h.wish("web-1", announce::Wish::kDrain);
+  h.run(60s);
+  CHECK(h.haproxy().only("shoal")->admin == 8);
+  CHECK(h.haproxy().only("shoal")->weight == 0);
+  CHECK(h.sent("state drain") == 1);
+  CHECK_FALSE(h.standing("web-1").in_rotation);
+  CHECK(std::string(h.standing("web-1").reason_text.view()).find("`shoal ready web-1`") != std::string::npos);
+  h.wish("web-1", announce::Wish::kMaint);
+  h.run(60s);
+  CHECK(h.haproxy().only("shoal")->admin == 1);
+  h.start_sidecar();
+  h.member("web-1", 1);
+  h.wish("web-1", announce::Wish::kMaint);
+  h.announce("web-1", Harness::word(1, 2));
+  h.cluster_ready();
+  h.run(120s);
+  CHECK(h.haproxy().only("shoal")->admin == 1);
+  h.wish("web-1", announce::Wish::kNone);
+  h.run(1s);
+  CHECK(h.standing("web-1").in_rotation);
+  CHECK(h.haproxy().only("shoal")->weight == 100);
+}
+
+TEST_CASE("A wish for drain adds no server, maintenance becomes drain, and a departure ends every wish") {
+  Harness h;
+  h.member("web-1", 1);
+  h.wish("web-1", announce::Wish::kDrain);
+  h.announce("web-1", Harness::word(1, 1));
+  h.run(10s);
+  CHECK(h.haproxy().count("shoal") == 0);
+  h.wish("web-1", announce::Wish::kNone);
+  h.run(1s);
+  REQUIRE(h.standing("web-1").in_rotation);
+  h.wish("web-1", announce::Wish::kMaint);
+  h.run(1s);
+  h.wish("web-1", announce::Wish::kDrain);
+  h.run(1s);
+  CHECK(h.haproxy().only("shoal")->admin == 8);
+  h.depart("web-1", 1, 2);
+  h.run(20s);
+  CHECK(h.standing("web-1").drained);
+  CHECK(h.haproxy().count("shoal") == 0);
+}
+
+TEST_CASE("An operator's own mark on HAProxy's socket outlives a wish") {
+  Harness h;
+  h.serve("web-1", 1);
+  h.haproxy().only("shoal")->admin = 8;  // By hand: the weight stays.
+  h.run(6s);
+  h.wish("web-1", announce::Wish::kDrain);
+  h.run(10s);
+  h.wish("web-1", announce::Wish::kNone);
+  h.run(10s);
+  CHECK(h.haproxy().only("shoal")->admin == 8);
+  CHECK(h.haproxy().only("shoal")->weight == 100);
+}

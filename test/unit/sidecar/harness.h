@@ -4,7 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +71,14 @@ class Harness {
     core->on_departure(now, node, said, outbox_);
     settle();
   }
+  void wish(std::string_view node, announce::Wish wanted) {
+    core->on_wish(now, node, wanted, outbox_);
+    settle();
+  }
+  void remember(const LastServer& server) {
+    core->remember(now, server, outbox_);
+    settle();
+  }
   void cluster_ready() {
     core->on_cluster_ready(now, outbox_);
     settle();
@@ -87,9 +97,14 @@ class Harness {
     settle();
     for (int steps = 0;; ++steps) {
       REQUIRE(steps < 200000);  // A live-lock is a failure, not a hang.
-      const Instant next = core->next_deadline();
+      const Instant next = earlier(core->next_deadline(), late_.empty() ? kNever : late_.front().at);
       if (next > end) break;
       now = std::max(now, next);
+      while (!late_.empty() && late_.front().at <= now) {
+        inputs_.push_back(late_.front().input);
+        late_.erase(late_.begin());
+      }
+      settle();
       core->on_deadline(now, outbox_);
       settle();
     }
@@ -116,8 +131,14 @@ class Harness {
   Instant now{};
   std::vector<Event> events;
   std::vector<Endpoint> verified;
+  std::vector<Endpoint> looked;  // Connects before a server leaves.
   VerifyResult verify_result = VerifyResult::kConnected;
+  VerifyResult look_result = VerifyResult::kRefused;  // A killed task's host.
+  std::map<int, VerifyResult> host_result;            // Of one host, in place of both.
   bool answer_verifies = true;
+  bool answer_looks = true;
+  bool time_outs_take_a_second = false;
+  Duration looks_take{};  // Those that do not time out.
 
  private:
   struct Input {
@@ -127,13 +148,30 @@ class Harness {
     std::string bytes;
     std::uint32_t id = 0;
     int line = 0;
+    VerifyResult result = VerifyResult::kConnected;
+  };
+  struct Late {
+    Instant at;
+    Input input;
   };
 
   void collect() {
     for (const Event& event : outbox_.events) events.push_back(event);
     for (const Verify& verify : outbox_.verifies) {
-      verified.push_back(verify.place);
-      if (answer_verifies) inputs_.push_back({Input::kVerify, 0, haproxy::Stream::kMain, "", verify.id, 0});
+      const bool is_look = (verify.id & Looks::kIdBit) != 0;
+      (is_look ? looked : verified).push_back(verify.place);
+      if (!(is_look ? answer_looks : answer_verifies)) continue;
+      Input input{Input::kVerify, 0, haproxy::Stream::kMain, "", verify.id, 0};
+      const auto of_host = host_result.find(verify.place.addr.raw().back());
+      input.result = of_host != host_result.end() ? of_host->second : is_look ? look_result : verify_result;
+      const bool is_slow = time_outs_take_a_second && input.result == VerifyResult::kTimedOut;
+      const Duration takes = is_slow ? verify.deadline : is_look ? looks_take : 0ms;
+      if (takes > 0ms) {
+        const auto later = [&](const Late& late) { return late.at > now + takes; };
+        late_.insert(std::find_if(late_.begin(), late_.end(), later), {now + takes, input});
+      } else {
+        inputs_.push_back(input);
+      }
     }
     for (std::size_t p = 0; p < lines_.size(); ++p) {
       for (const haproxy::Stream stream : {haproxy::Stream::kMain, haproxy::Stream::kProbe}) collect(p, stream);
@@ -179,7 +217,7 @@ class Harness {
     }
   }
   void give(const Input& input) {
-    if (input.kind == Input::kVerify) return core->on_verify_result(now, input.id, verify_result, outbox_);
+    if (input.kind == Input::kVerify) return core->on_verify_result(now, input.id, input.result, outbox_);
     int& line = lines_[input.proxy][static_cast<std::size_t>(input.stream)];
     if (line != input.line) return;  // Of a connection that has been closed since.
     switch (input.kind) {
@@ -203,6 +241,7 @@ class Harness {
   std::vector<std::unique_ptr<test::FakeHaproxy>> fakes_;
   std::vector<std::array<int, 2>> lines_;
   std::vector<Input> inputs_;
+  std::vector<Late> late_;
 };
 
 }  // namespace shoal::sidecar
