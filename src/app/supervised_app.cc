@@ -87,18 +87,12 @@ class SupervisedApp {
         if (proxy_.pid() != 0) {
           looked = keeper::Looked::kOurs;
           check_lead(pid);
-        } else if (may_adopt() && proxy_.adopt(pid)) {
+        } else if (keeper_.would_adopt() && proxy_.adopt(pid)) {
           looked = keeper::Looked::kOurs;
         }
         break;
     }
     drive([&](Instant now) { keeper_.on_looked(now, looked, out_); });
-  }
-
-  /// Only where the keeper takes what is found there.
-  [[nodiscard]] bool may_adopt() const {
-    return keeper_.proxy() == keeper::Keeper::ProxyState::kLooking ||
-           keeper_.proxy() == keeper::Keeper::ProxyState::kForeign;
   }
 
   void check_lead(pid_t answering) {

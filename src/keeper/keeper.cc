@@ -481,6 +481,7 @@ void Keeper::look_in(Instant now, Duration wait) { deadline(Timer::kLook) = now 
 void Keeper::start_proxy(Instant now, KeeperOutbox& out) {
   proxy_ = ProxyState::kStarting;
   proxy_began_ = now;
+  reload_later_ = false;  // It reads its files now.
   deadline(Timer::kStarting) = now + kStartingMost;
   out.add(StartProxy{});
 }

@@ -193,6 +193,10 @@ class Keeper final {
   void on_reload_signal(Instant now, KeeperOutbox& out);
   void on_deadline(Instant now, KeeperOutbox& out);
 
+  /// What the look under way finds may be taken hold of: on_looked(kOurs) will adopt it.
+  [[nodiscard]] bool would_adopt() const {
+    return !stale_ && (proxy_ == ProxyState::kLooking || proxy_ == ProxyState::kForeign);
+  }
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] ProxyState proxy() const { return proxy_; }
   [[nodiscard]] SidecarState sidecar() const { return sidecar_; }

@@ -242,7 +242,9 @@ TEST_CASE("a look from before HAProxy's death is not believed") {
   CHECK(t.take() == "retire, look, haproxy, look");
   t.proxy_exited(137).next();
   CHECK(t.take() == "retire");
+  CHECK_FALSE(t.keeper.would_adopt());
   t.looked(Looked::kOurs);
+  CHECK(t.keeper.would_adopt());
   CHECK(t.take() == "look");
   t.looked(Looked::kNobody);
   CHECK(t.take() == "haproxy");
@@ -437,12 +439,11 @@ struct World {
         looks = 0;
         auto looked = static_cast<Looked>(rng.below(std::uint64_t{4}));
         // What the shell takes hold of is the one that there is.
-        if (looked == Looked::kOurs && proxies == 0 && keeper.proxy() != Proxy::kLooking &&
-            keeper.proxy() != Proxy::kForeign)
-          looked = Looked::kNobody;
-        const bool could_adopt = keeper.proxy() == Proxy::kLooking || keeper.proxy() == Proxy::kForeign;
+        const bool adopts = looked == Looked::kOurs && keeper.would_adopt();
+        if (looked == Looked::kOurs && proxies == 0 && !adopts) looked = Looked::kForeign;
+        if (adopts) proxies = 1;
         keeper.on_looked(now, looked, out);
-        if (could_adopt && keeper.proxy() == Proxy::kServing) proxies = 1;
+        if (adopts) CHECK(keeper.proxy() == Proxy::kServing);
         break;
       }
       case 5: keeper.on_reload_signal(now, out); break;
