@@ -294,6 +294,27 @@ TEST_CASE("A connection that is accepted and never answered is given up") {
   CHECK(b.session.next_deadline() > b.now);
 }
 
+TEST_CASE("Why a HAProxy that lets us in never answers is told once, and once more when the reason is another") {
+  Bench b;
+  int told = 0;
+  const auto fail = [&](bool by_closing) {
+    b.session.on_deadline(b.now, b.out);
+    REQUIRE(b.out.wants_connect(Stream::kMain));
+    b.out.clear();
+    b.session.on_connected(b.now, Stream::kMain, b.out);
+    b.out.clear();
+    if (by_closing) b.session.on_closed(b.now, Stream::kMain, b.out);
+    if (!by_closing) b.pass(2s);
+    told += b.out.events.empty() ? 0 : 1;
+    b.out.clear();
+    b.now = b.session.next_deadline();
+  };
+  for (int i = 0; i < 3; ++i) fail(false);
+  CHECK(told == 1);
+  for (int i = 0; i < 3; ++i) fail(true);
+  CHECK(told == 2);
+}
+
 TEST_CASE("An endless answer is cut at its limit, and an answer that nobody asked for ends the session") {
   SessionOptions options;
   options.reply_bytes_max = 10000;
