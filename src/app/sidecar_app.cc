@@ -43,6 +43,7 @@ sidecar::Options core_options(const config::Config& config, const Endpoint& adve
   options.policy.removal_floor = config.haproxy.removal_floor;
   options.policy.allow_loopback = advertise.addr.is_loopback();
   options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
+  options.check_first = config.haproxy.verify == config::Verify::kCheck;
   for (const std::string& pool : config.haproxy.backends) {
     const auto name = haproxy::BackendName::parse(pool);
     if (name && !options.policy.pools.full()) options.policy.pools.push_back(*name);
@@ -236,10 +237,10 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
 
   // GossipHandler
   void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
-    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
+    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta(), "role");
     log_.info(
         member_words(kind),
-        {{"node", name}, {"addr", member == nullptr ? AddressText() : to_text(member->endpoint)}, {"role", role}});
+        {{"node", name}, {"addr", member == nullptr ? AddressText() : to_text(member->endpoint())}, {"role", role}});
     if (name == gossip_.node().name()) return;
     met_somebody_ = true;
     const sidecar::MemberStatus status = sidecar_status(kind, member);
@@ -247,13 +248,13 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     change.name = name;
     change.status = announce_status(status);
     if (member != nullptr) {
-      change.gossip = member->endpoint;
-      change.is_shoal = !wire::tag_value(member->meta.view(), kShoalTag).empty();
+      change.gossip = member->endpoint();
+      change.is_shoal = !wire::tag_value(member->meta(), kShoalTag).empty();
       change.is_task = role == "task";
     }
     drive_core([&](Instant now) { core_->on_member(now, name, change.gossip.addr, status, core_out_); });
     if (member != nullptr) {
-      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta.view(), announce::kWishTag));
+      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta(), announce::kWishTag));
       drive_core([&](Instant now) { core_->on_wish(now, name, wish, core_out_); });
     }
     drive_registrar([&](Instant now) { registrar_->on_member(now, change, *registrar_out_); });

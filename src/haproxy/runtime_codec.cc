@@ -19,6 +19,8 @@ bool parse_number(std::string_view text, Int& value) {
   return error == std::errc{} && end == text.data() + text.size() && !text.empty();
 }
 
+constexpr std::uint32_t kCheckConfigured = 0x02;  // In srv_check_state.
+
 void put_server(ByteWriter& out, const Command& command) {
   if (command.backend.empty() || command.server.empty()) return out.fail();
   out.put(command.backend.view());
@@ -45,6 +47,7 @@ void put_add(ByteWriter& out, const Command& command) {
     out.put(" ");
     out.put(command.options->text());
   }
+  if (command.init_down) out.put(" init-state down");
 }
 
 std::string_view word_of(AdminState state) {
@@ -87,6 +90,10 @@ void put_command(ByteWriter& out, const Command& command) {
       put_server(out, command);
       out.put(" weight ");
       return put_decimal(out, command.weight);
+    case CommandKind::kSetHealthDown:
+      out.put("set server ");
+      put_server(out, command);
+      return out.put(" health down");
     case CommandKind::kDelServer: out.put("del server "); return put_server(out, command);
   }
   SHOAL_UNREACHABLE();
@@ -242,6 +249,7 @@ Outcome judge(CommandKind kind, std::string_view reply) {
     case CommandKind::kEnableHealth:
     case CommandKind::kEnableServer:
     case CommandKind::kSetState:
+    case CommandKind::kSetHealthDown:
     case CommandKind::kSetWeight: return text.empty() ? Outcome::kDone : judge_refusal(text);
   }
   SHOAL_UNREACHABLE();
@@ -291,6 +299,8 @@ bool ServerStateReader::next(ServerRow& row) {
     bool ok = columns == column.size() && parse_number(column[2], row.id) && parse_number(column[5], row.op_state) &&
               parse_number(column[6], row.admin) && parse_number(column[7], row.weight) &&
               parse_number(column[18], row.address.port);
+    std::uint32_t check_state = 0;
+    row.has_check = parse_number(column[13], check_state) && (check_state & kCheckConfigured) != 0;
     if (ok && column[4] != "-") {
       const auto addr = IpAddress::parse(column[4]);
       if (addr) row.address.addr = *addr;  // A UNIX path or the like stays "no address".

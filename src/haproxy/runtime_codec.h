@@ -85,6 +85,7 @@ enum class CommandKind : std::uint8_t {
   kEnableServer,
   kSetState,
   kSetWeight,
+  kSetHealthDown,  // Until its check passes. For a server without a check that is for ever.
   kDelServer,
 };
 
@@ -96,6 +97,7 @@ struct Command {
   AdminState state = AdminState::kReady;  // kSetState
   std::uint16_t weight = 0;               // kSetWeight, 0-256
   std::uint32_t id = 0;                   // kAddServer (0 = HAProxy's choice), kShowStat
+  bool init_down = false;                 // kAddServer: `init-state down`, from HAProxy 3.1 on.
   std::uint32_t tag = 0;                  // The caller's own mark, given back with the answer.
   BackendName backend;
   ServerName server;
@@ -145,6 +147,7 @@ struct ServerRow {
   std::uint8_t op_state = 0;  // 0 stopped, 1 starting, 2 running, 3 stopping.
   std::uint32_t admin = 0;    // A mask; 0 = nobody holds it back.
   std::uint32_t weight = 0;   // The present one (srv_uweight).
+  bool has_check = false;     // It was added with `check`.
 };
 
 inline constexpr std::uint32_t kAdminMaintBits = 0x01 | 0x02 | 0x04 | 0x20 | 0x40;

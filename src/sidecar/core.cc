@@ -24,6 +24,7 @@ Core::Proxy::Proxy(const Options& options, std::size_t number, Rng rng, Instant 
       look_at(now),
       batch_not_before(now),
       drain_poll(options.drain_poll_min),
+      check_poll(options.check_poll_min),
       shares(ServerTable::kPoolsMax + 1) {
   while (!shares.full()) shares.emplace_back();
 }

@@ -43,11 +43,13 @@ struct Options {
   haproxy::SessionOptions session;
   haproxy::ServerOptions server_options;  // haproxy.server_options
   std::vector<PoolOptions> pool_options;  // haproxy.pool.NAME.server_options, in place of the general ones.
+  bool check_first = false;               // haproxy.verify = "check": no request before HAProxy's own check has passed.
   Duration reconcile_interval = 5s;
   Duration adoption_hold = 60s;
   Duration batch_gap = 5ms;  // Least time from the end of a batch to the next one.
   Duration drain_poll_min = 10ms;
   Duration drain_poll_max = 250ms;
+  Duration check_poll_min = 100ms;  // Doubled up to reconcile_interval.
   Duration refusal_backoff_min = 1s;
   Duration refusal_backoff_max = 30s;
 };
@@ -154,6 +156,7 @@ class Core final {
     Instant drain_poll_at = kNever;
     Duration drain_poll;
     std::uint32_t drain_cursor = 0;
+    Duration check_poll;
     std::uint64_t pools_hash = 0;   // Of the last `show backend`.
     FixedVector<PoolShare> shares;  // By the servers' pool_number; of this plan, once one is asked to leave.
     bool has_shares = false;
@@ -179,6 +182,7 @@ class Core final {
   void take_reply(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
   void take_look(Instant now, std::size_t proxy, std::string_view reply, Outbox& out);
   void take_row(Instant now, std::size_t proxy, const haproxy::ServerRow& row, Outbox& out);
+  [[nodiscard]] bool waits_for_a_check(const Proxy& proxy) const;
   void take_absence(Instant now, std::size_t proxy, std::uint32_t index);
   void take_counters(Proxy& proxy, std::size_t number, const haproxy::SessionEvent& event, Outbox& out);
   void take_step_reply(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);

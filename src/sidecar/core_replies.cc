@@ -85,6 +85,7 @@ void Core::take_reply(Instant now, std::size_t number, const haproxy::SessionEve
     case haproxy::CommandKind::kEnableServer:
     case haproxy::CommandKind::kSetState:
     case haproxy::CommandKind::kSetWeight:
+    case haproxy::CommandKind::kSetHealthDown:
     case haproxy::CommandKind::kDelServer: return take_step_reply(now, number, event, out);
   }
 }
@@ -105,6 +106,20 @@ void Core::take_look(Instant now, std::size_t number, std::string_view reply, Ou
   proxy.looked = true;
   proxy.dirty = true;
   proxy.look_at = now + options_.reconcile_interval;
+  if (!waits_for_a_check(proxy)) return;
+  proxy.look_at = now + proxy.check_poll;
+  proxy.check_poll = std::min(proxy.check_poll * 2, options_.reconcile_interval);
+}
+
+/// HAProxy's check decides when they come into rotation, and only its table tells that it has.
+bool Core::waits_for_a_check(const Proxy& proxy) const {
+  if (!options_.check_first) return false;
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
+    const Server& server = proxy.table[i];
+    const bool is_enabled = server.used && server.observed.present && server.observed.admin == 0;
+    if (is_enabled && server.observed.weight > 0 && !server.observed.in_rotation()) return true;
+  }
+  return false;
 }
 
 void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& row, Outbox& out) {
@@ -139,6 +154,8 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
   seen.op_state = row.op_state;
   seen.admin = row.admin;
   seen.weight = row.weight;
+  seen.has_check = row.has_check;
+  server.was_in_rotation = seen.in_rotation();
   server.was_serving = seen.admin == 0 && seen.weight > 0;
   if (!seen.in_maintenance()) {
     seen.maintenance_since = kNever;
@@ -174,7 +191,7 @@ void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
   // A wanted one stays in the table even while it cannot be added: it holds the reason.
   // One that an old process may have requests for stays too.
   const bool is_wanted = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
-  if (!is_wanted && !server.has_old() && !keeps_slot(now, server, goal)) proxies_[number].table.erase(index);
+  if (!is_wanted && !keeps_slot(now, server, goal) && !server.has_old()) proxies_[number].table.erase(index);
 }
 
 void Core::note_transition(std::size_t number, Server& server, const Observed& before, Outbox& out) {

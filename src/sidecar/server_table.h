@@ -13,6 +13,13 @@
 
 namespace shoal::sidecar {
 
+/// How far a server has come that is asked to leave rotation (floor.h).
+enum class Leaving : std::uint8_t {
+  kNotAsked,
+  kKept,   // In rotation until the look, and for as long as the floor holds it.
+  kLetGo,  // Out; final until nobody asks any more.
+};
+
 /// A server in an old HAProxy process (haproxy/retired_process.h).
 struct OldPlace {
   enum class State : std::uint8_t {
@@ -25,13 +32,6 @@ struct OldPlace {
   State state = State::kNone;
 };
 
-/// How far a server has come that is asked to leave rotation (floor.h).
-enum class Leaving : std::uint8_t {
-  kNotAsked,
-  kKept,   // In rotation until the look, and for as long as the floor holds it.
-  kLetGo,  // Out; final until nobody asks any more.
-};
-
 struct Server {
   bool used = false;
   bool seen = false;  // By the look that is being read.
@@ -42,6 +42,7 @@ struct Server {
   bool superseded = false;  // Its task has another server by now: no stranger, and not to be waited for.
   std::uint32_t id = 0;     // HAProxy's, from the last look.
   Observed observed;
+  bool was_in_rotation = false;  // When it was last seen, in this or an earlier HAProxy.
   bool was_serving = false;      // Nobody held it back when it was last seen, in this or an earlier HAProxy.
   std::uint64_t in_flight = 0;   // Queued + sessions at the last count.
   std::uint32_t id_attempt = 0;  // How many derived ids were taken.
@@ -68,7 +69,6 @@ struct Server {
   [[nodiscard]] std::uint32_t old_in_flight() const;
   /// The id that shoal gives it: 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees.
   [[nodiscard]] std::uint32_t wished_id() const;
-
   [[nodiscard]] FixedString<200> key() const;
 };
 

@@ -259,6 +259,10 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
   if (server->observed.present && server->observed.admin == 0 && server->observed.weight > 0 &&
       !server->observed.in_rotation()) {
     const AddressText place = to_text(fact.place());
+    if (options_.check_first) {
+      return because(standing, Reason::kNone, "HAProxy's own check of %.*s has not passed yet",
+                     static_cast<int>(place.size()), place.view().data());
+    }
     return because(standing, Reason::kRetry, "HAProxy's own check of %.*s fails", static_cast<int>(place.size()),
                    place.view().data());
   }

@@ -28,6 +28,7 @@ class FakeHaproxy {
     unsigned queued = 0;
     unsigned sessions = 0;
     unsigned idle = 0;
+    bool init_down = false;  // `init-state down`: DOWN whenever it is enabled, until its check passes.
   };
   struct Backend {
     bool dynamic_balance = true;
@@ -37,6 +38,7 @@ class FakeHaproxy {
     std::uint64_t pid = 0;
     std::uint64_t start = 0;
     bool stopping = false;
+    std::string version = "2.6.12-1+deb12u4";
     std::map<std::string, Backend> backends;
     unsigned other_connections = 0;  // Of clients, beside the requests of servers.
   };
@@ -58,6 +60,7 @@ class FakeHaproxy {
     process_->stopping = says_stopping;
     boot(pool_names());
   }
+  void set_version(const std::string& version) { process_->version = version; }
   /// The process before the present one, as far as a test has to do with it.
   Process& old() { return *old_; }
   Server* find_old(std::string_view backend, std::string_view name) { return find_in(*old_, backend, name); }
@@ -155,6 +158,7 @@ class FakeHaproxy {
     auto old = process_;
     old_ = old;
     process_ = std::make_shared<Process>();
+    if (old) process_->version = old->version;
     process_->pid = old ? old->pid + 7 : 5542;
     process_->start = old ? old->start + 3 : 1795235379;
     for (const std::string& pool : pools) {
@@ -197,6 +201,7 @@ class FakeHaproxy {
     if (!is_delete && process.stopping) return "Proxy is disabled.\n";
     if (is_delete) return del(process.backends[pool], *server);
     if (words[0] == "enable" && words[1] == "server") {
+      if (server->admin != 0) server->check_down = server->init_down;
       server->admin = 0;
       return "";
     }
@@ -227,6 +232,7 @@ class FakeHaproxy {
     server.weight = 1;
     for (std::size_t i = 4; i < words.size(); ++i) {
       if (words[i] == "check") server.has_check = true;
+      if (words[i] == "init-state") server.init_down = words[i + 1] == "down";
       if (words[i] == "weight") server.weight = static_cast<unsigned>(std::atoi(words[i + 1].c_str()));
       if (words[i] == "id") server.id = static_cast<std::uint32_t>(std::strtoul(words[i + 1].c_str(), nullptr, 10));
     }
@@ -256,6 +262,10 @@ class FakeHaproxy {
       if (!keeps_weights) server.weight = static_cast<unsigned>(weight);
       return "";
     }
+    if (what == "health" && (value == "up" || value == "down")) {
+      server.check_down = value == "down";
+      return "";
+    }
     if (what != "state") return "Unknown command, but maybe one of ...\n";
     if (value == "ready") {
       server.admin = 0;
@@ -277,7 +287,8 @@ class FakeHaproxy {
       for (const auto& [name, backend] : process.backends) {
         for (const Server& server : backend.servers) connections += server.sessions + server.queued;
       }
-      return "Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
+      return "Name: HAProxy\nVersion: " + process.version +
+             "\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
              "Process_num: 1\nPid: " +
              std::to_string(process.pid) + "\nUptime: 0d 0h00m00s\nCurrConns: " + std::to_string(connections) +
              "\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
@@ -305,8 +316,8 @@ class FakeHaproxy {
       for (const Server& s : backend.servers) {
         const bool runs = (s.admin & 1) == 0 && !s.check_down;
         out += std::to_string(number) + " " + name + " " + std::to_string(s.id) + " " + s.name + " " + s.addr + " " +
-               (runs ? "2 " : "0 ") + std::to_string(s.admin) + " " + std::to_string(s.weight) +
-               " 0 0 1 0 1 6 0 0 1 - " + std::to_string(s.port) + " - 0 0 - - 0\n";
+               (runs ? "2 " : "0 ") + std::to_string(s.admin) + " " + std::to_string(s.weight) + " 0 0 1 0 1 " +
+               (s.has_check ? "6" : "0") + " 0 0 1 - " + std::to_string(s.port) + " - 0 0 - - 0\n";
       }
     }
     return out;
