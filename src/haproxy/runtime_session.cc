@@ -109,7 +109,9 @@ void RuntimeSession::on_connect_failed(Instant now, Stream stream, std::string_v
   if (is_old(stream)) return on_closed(now, stream, out);
   // A probe that is refused says nothing about the process on the main stream; that one is watched by itself.
   if (stream == Stream::kProbe) return end_probe(now);
-  if (stage_ == Stage::kConnecting) lose(now, text, false, out);
+  if (stage_ != Stage::kConnecting) return;
+  stage_ = Stage::kWaiting;
+  lose(now, text, false, out);
 }
 
 void RuntimeSession::on_closed(Instant now, Stream stream, SessionOutbox& out) {
@@ -363,10 +365,12 @@ bool RuntimeSession::has_old() const {
 }
 
 void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionOutbox& out, bool is_alive) {
-  const FixedString<191> said = down_text_;
-  const bool was_up = stage_ == Stage::kReady;
+  const bool was_ready = stage_ == Stage::kReady;
+  // Who could not connect was told why; what goes wrong after that only we know. Each new reason once.
+  const bool is_told =
+      was_ready || (stage_ != Stage::kWaiting && down_text_.view() != why.substr(0, down_text_.capacity()));
   down_text_.assign_cut(why);
-  if (is_alive && was_up) retire_process(now, out);
+  if (is_alive && was_ready) retire_process(now, out);
   if (out.hands_over_.has_value()) {
     out.at(Stream::kMain).size_bytes = 0;
   } else {
@@ -383,7 +387,7 @@ void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionO
   probe_stage_ = ProbeStage::kIdle;
   probe_at_ = kNever;
   probe_until_ = kNever;
-  if (was_up || said != down_text_) {
+  if (is_told) {
     SessionEvent down{SessionEvent::Kind::kDown};
     down.text = down_text_.view();
     out.events.push_back(down);

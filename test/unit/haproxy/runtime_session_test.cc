@@ -11,9 +11,9 @@ using namespace shoal::haproxy;
 
 namespace {
 
-std::string info_of(int pid, bool stopping = false) {
-  return "Version: 2.6.12\nPid: " + std::to_string(pid) + "\nStopping: " + (stopping ? "1" : "0") +
-         "\nStart_time_sec: 100\n";
+std::string info_of(int pid, bool stopping = false, const char* version = "2.6.12") {
+  return "Version: " + std::string(version) + "\nPid: " + std::to_string(pid) +
+         "\nStopping: " + (stopping ? "1" : "0") + "\nStart_time_sec: 100\n";
 }
 
 /// A session driven by hand: what it writes is checked, what HAProxy says is given byte for byte.
@@ -321,6 +321,27 @@ TEST_CASE("A connection that is accepted and never answered is given up") {
   CHECK(b.session.next_deadline() > b.now);
 }
 
+TEST_CASE("Why a HAProxy that lets us in never answers is told once, and once more when the reason is another") {
+  Bench b;
+  int told = 0;
+  const auto fail = [&](bool by_closing) {
+    b.session.on_deadline(b.now, b.out);
+    REQUIRE(b.out.wants_connect(Stream::kMain));
+    b.out.clear();
+    b.session.on_connected(b.now, Stream::kMain, b.out);
+    b.out.clear();
+    if (by_closing) b.session.on_closed(b.now, Stream::kMain, b.out);
+    if (!by_closing) b.pass(2s);
+    told += b.out.events.empty() ? 0 : 1;
+    b.out.clear();
+    b.now = b.session.next_deadline();
+  };
+  for (int i = 0; i < 3; ++i) fail(false);
+  CHECK(told == 1);
+  for (int i = 0; i < 3; ++i) fail(true);
+  CHECK(told == 2);
+}
+
 TEST_CASE("An endless answer is cut at its limit, and an answer that nobody asked for ends the session") {
   SessionOptions options;
   options.reply_bytes_max = 10000;
@@ -351,4 +372,213 @@ TEST_CASE("A command that cannot be written, or is one too many, is not taken") 
   CHECK(b.session.add(weight_of(1)));
   CHECK(b.session.add(weight_of(2)));
   CHECK(!b.session.add(weight_of(3)));
+}
+
+TEST_CASE("A stopping process is handed over with what it still owes, and the next one is connected at once") {
+  Bench b;
+  b.become_ready(1);
+  for (std::uint16_t i = 1; i <= 3; ++i) REQUIRE(b.session.add(weight_of(i)));
+  b.session.begin_batch(b.now, b.out);
+  b.out.clear();
+  // The batch's first look, and part of an answer, in one piece: four answers of five have not come.
+  b.say(info_of(1, true) + "\n> Proxy is dis");
+  REQUIRE(b.out.events.size() == 2);
+  CHECK(b.out.events[0].kind == SessionEvent::Kind::kRetired);
+  CHECK(b.out.events[1].kind == SessionEvent::Kind::kDown);
+  REQUIRE(b.out.hands_over() == Stream::kOld1);
+  CHECK(!b.out.wants_close(Stream::kMain));
+  CHECK(b.out.wants_connect(Stream::kMain));
+  CHECK(b.session.has_old(0));
+  b.out.clear();
+  REQUIRE(b.session.watch_old(b.now, 0, *BackendName::parse("b"), *ServerName::parse("s"), 5, 77));
+  b.say("abled.\n\n> Proxy is disabled.\n\n> Proxy is disabled.\n\n> ", Stream::kOld1);
+  CHECK(b.written(Stream::kOld1).empty());
+  b.say(info_of(1, true) + "\n> ", Stream::kOld1);
+  b.out.clear();
+  b.pass(0ms);
+  CHECK(b.written(Stream::kOld1) == "show stat b 4 5\nshow info\n");
+  b.out.clear();
+  b.say("# pxname,svname,qcur,scur,used_conn_cur,idle_conn_cur,\nb,s,0,3,3,0,\n\n> ", Stream::kOld1);
+  REQUIRE(b.out.events.size() == 1);
+  CHECK(b.out.events[0].kind == SessionEvent::Kind::kOldCount);
+  CHECK(b.out.events[0].slot == 0);
+  CHECK(b.out.events[0].tag == 77);
+  CHECK(b.out.events[0].in_flight == 3);
+  b.out.clear();
+  b.session.on_closed(b.now, Stream::kOld1, b.out);
+  REQUIRE(b.out.events.size() == 1);
+  CHECK(b.out.events[0].kind == SessionEvent::Kind::kOldGone);
+  CHECK(b.out.events[0].finished);
+  CHECK(!b.session.has_old());
+}
+
+TEST_CASE("What a fresh connection does not reach any more is handed over, though it says nothing of stopping") {
+  SessionOptions options;
+  options.watch_interval = 1h;
+  Bench b(options);
+  b.become_ready(1);
+  b.now = b.session.next_deadline();
+  b.session.on_deadline(b.now, b.out);
+  b.out.clear();
+  b.session.on_connected(b.now, Stream::kProbe, b.out);
+  b.out.clear();
+  b.say(info_of(2), Stream::kProbe);
+  b.session.on_closed(b.now, Stream::kProbe, b.out);
+  CHECK(b.lost());
+  CHECK(b.out.hands_over() == Stream::kOld1);
+}
+
+TEST_CASE("The level of the socket is asked for, and one that HAProxy does not tell is no trouble") {
+  const auto level = [](std::string_view answer) {
+    Bench b;
+    b.session.on_deadline(b.now, b.out);
+    b.out.clear();
+    b.session.on_connected(b.now, Stream::kMain, b.out);
+    b.out.clear();
+    b.say("\n> ");
+    b.out.clear();
+    b.reply(info_of(1));
+    CHECK(!b.session.is_up());
+    b.out.clear();
+    b.reply(answer);
+    CHECK(b.session.is_up());
+    return b.session.level();
+  };
+  CHECK(level("admin\n") == Level::kAdmin);
+  CHECK(level("operator\n") == Level::kOperator);
+  CHECK(level("user\n") == Level::kUser);
+  CHECK(level("Unknown command, but maybe one of the following ones is a better match:\n") == Level::kUnknown);
+}
+
+TEST_CASE("2.4 and 2.5 are put into experimental mode on each connection, the others are not") {
+  for (const char* version : {"2.4.22", "2.5.14", "2.6.12", "3.4.0"}) {
+    Bench b;
+    b.session.on_deadline(b.now, b.out);
+    for (int connection = 0; connection < 2; ++connection) {
+      b.out.clear();
+      b.session.on_connected(b.now, Stream::kMain, b.out);
+      b.out.clear();
+      b.say("\n> ");
+      b.out.clear();
+      b.reply(info_of(1, false, version));
+      b.out.clear();
+      b.reply("admin\n");
+      const bool is_old = traits_of(version).experimental;
+      CHECK(b.written() == (is_old ? "experimental-mode on\n" : ""));
+      CHECK(b.session.is_up() == !is_old);
+      b.out.clear();
+      if (is_old) b.reply("");
+      REQUIRE(b.session.is_up());
+      b.out.clear();
+      b.session.on_closed(b.now, Stream::kMain, b.out);
+    }
+  }
+}
+
+namespace {
+
+/// A session on the master's socket that is up.
+struct MasterBench : Bench {
+  MasterBench() : Bench(of_master()) {
+    session.on_deadline(now, out);
+    out.clear();
+    greet(1);
+    out.clear();
+  }
+  static SessionOptions of_master() {
+    SessionOptions options;
+    options.is_master = true;
+    return options;
+  }
+  void greet(int pid) {
+    session.on_connected(now, Stream::kMain, out);
+    CHECK(written() == "prompt\n");
+    out.clear();
+    say("master> ");
+    CHECK(written() == "@1 show info\n");
+    out.clear();
+    master_reply(info_of(pid));
+    CHECK(written() == "@1 show cli level\n");
+    out.clear();
+    master_reply("admin\n");
+    REQUIRE(session.is_up());
+  }
+  void master_reply(std::string_view text) { say(std::string(text) + "\nmaster> "); }
+};
+
+}  // namespace
+
+TEST_CASE("On the master's socket every command goes to the current worker, after a failed reload too") {
+  MasterBench b;
+  REQUIRE(b.session.add(weight_of(1)));
+  b.session.begin_batch(b.now, b.out);
+  CHECK(b.written() == "@1 show info\n@1 set server b/s weight 1\n@1 show info\n");
+  b.out.clear();
+  b.say(info_of(1) + "\nmaster[ReloadFailed]> No such server.\n\nmaster[Reload");
+  REQUIRE(b.out.events.empty());
+  b.say("Failed]> ");
+  REQUIRE(b.out.events.size() == 1);
+  CHECK(b.out.events[0].outcome == Outcome::kNoSuchServer);
+  b.out.clear();
+  b.master_reply(info_of(1));
+  REQUIRE(b.out.events.size() == 1);
+  CHECK(b.out.events[0].kind == SessionEvent::Kind::kBatchDone);
+  // No fresh connections each second: `@1` is enough.
+  for (int i = 0; i < 100; ++i) {
+    b.out.clear();
+    b.pass(50ms);
+    CHECK(!b.out.wants_connect(Stream::kProbe));
+    if (b.written() == "@1 show info\n") b.out.clear(), b.master_reply(info_of(1));
+  }
+}
+
+TEST_CASE("A table that the master ended in the middle, because the worker died, is an error and no table") {
+  MasterBench b;
+  REQUIRE(b.session.add(Command{CommandKind::kShowBackend}));
+  b.session.begin_batch(b.now, b.out);
+  b.out.clear();
+  b.master_reply(info_of(1));
+  b.out.clear();
+  b.say("# name\nweb\nmaster> ");  // A whole one ends with an empty line.
+  CHECK(b.lost());
+  CHECK(b.session.down_text() == "HAProxy's answer was cut short");
+  CHECK(b.out.events.size() == 1);  // The answer is not told.
+}
+
+TEST_CASE("After a reload the master's socket reaches the old worker by its process id, over a connection of its own") {
+  MasterBench b;
+  b.session.on_closed(b.now, Stream::kMain, b.out);
+  b.out.clear();
+  b.greet(2);
+  REQUIRE(b.out.events.size() == 2);
+  CHECK(b.out.events[0].kind == SessionEvent::Kind::kRetired);
+  CHECK(b.out.events[1].replaced);
+  CHECK(b.out.wants_connect(Stream::kOld1));
+  b.out.clear();
+  b.session.on_connected(b.now, Stream::kOld1, b.out);
+  CHECK(b.written(Stream::kOld1) == "prompt\n");
+  b.out.clear();
+  b.say("master> ", Stream::kOld1);
+  CHECK(b.written(Stream::kOld1) == "@!1 show info\n");
+  b.out.clear();
+  b.session.on_closed(b.now, Stream::kOld1, b.out);
+  CHECK(!b.session.has_old());
+}
+
+TEST_CASE("The master's socket without master@, and the other way round, is told for what it is") {
+  Bench plain;
+  plain.session.on_deadline(plain.now, plain.out);
+  plain.out.clear();
+  plain.session.on_connected(plain.now, Stream::kMain, plain.out);
+  plain.out.clear();
+  plain.say("master> ");
+  CHECK(plain.session.down_text().find("write master@") != std::string_view::npos);
+
+  Bench master(MasterBench::of_master());
+  master.session.on_deadline(master.now, master.out);
+  master.out.clear();
+  master.session.on_connected(master.now, Stream::kMain, master.out);
+  master.out.clear();
+  master.say("\n> ");
+  CHECK(master.session.down_text().find("leave out master@") != std::string_view::npos);
 }
