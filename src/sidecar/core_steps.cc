@@ -1,7 +1,6 @@
 // What HAProxy is told: from wanted and observed to one batch of commands.
 #include <algorithm>
 
-#include "base/hash.h"
 #include "haproxy/versions.h"
 #include "sidecar/core.h"
 
@@ -12,12 +11,6 @@ constexpr std::size_t kDrainPollsMax = 256;     // In one batch; the others have
 constexpr std::size_t kCommandsOfAStepMax = 5;  // add, enable health, enable server, health down, weight.
 constexpr Duration kSayMost = 10s;              // Solicits, their repetitions included, and the way back.
 constexpr std::size_t kLookCommands = 2;        // show backend, show servers state.
-
-/// 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees between them.
-std::uint32_t server_id(const Server& server) {
-  const std::uint64_t hash = hash64(as_bytes(server.name.view()), server.id_attempt);
-  return static_cast<std::uint32_t>(hash % 0x7fffffff) + 1;
-}
 
 }  // namespace
 
@@ -163,7 +156,7 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
     case Step::kNone: return;
     case Step::kAdd:
       command.address = registry_[server.fact].place();
-      command.id = server_id(server);
+      command.id = server.wished_id();
       command.init_down = is_gated && has_check && is_gated_by_add;
       add(haproxy::CommandKind::kAddServer);
       if (has_check) add(haproxy::CommandKind::kEnableHealth);

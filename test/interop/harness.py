@@ -368,7 +368,7 @@ class HAProxy:
         check(name, "packaging/haproxy.cfg has no backend shoal")
         hold_line = re.search(r"(?m)^ *http-request (lua\.shoal_hold .*)$", pool_lines)
         for pool in pools:
-            head += f"\nbackend {pool} {pool_lines}"
+            head += f"\nbackend {pool}\n    {pool_lines.lstrip()}"
         for pool, port in self.tcp_ports.items():
             head += (f"\nlisten {pool}\n    mode tcp\n    bind 127.0.0.1:{port}\n    balance leastconn\n"
                      f"    tcp-request inspect-delay 6s\n    tcp-request content {hold_line.group(1)}\n")
