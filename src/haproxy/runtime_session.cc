@@ -364,9 +364,9 @@ bool RuntimeSession::has_old() const {
 
 void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionOutbox& out, bool is_alive) {
   const FixedString<191> said = down_text_;
-  const bool was_ready = stage_ == Stage::kReady;
+  const bool was_up = stage_ == Stage::kReady;
   down_text_.assign_cut(why);
-  if (is_alive && was_ready) retire_process(now, out);
+  if (is_alive && was_up) retire_process(now, out);
   if (out.hands_over_.has_value()) {
     out.at(Stream::kMain).size_bytes = 0;
   } else {
@@ -383,7 +383,7 @@ void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionO
   probe_stage_ = ProbeStage::kIdle;
   probe_at_ = kNever;
   probe_until_ = kNever;
-  if (was_ready || said != down_text_) {
+  if (was_up || said != down_text_) {
     SessionEvent down{SessionEvent::Kind::kDown};
     down.text = down_text_.view();
     out.events.push_back(down);
@@ -465,8 +465,6 @@ std::string_view RuntimeSession::silence() const {
     case Stage::kReady: break;
     case Stage::kConnecting: return "connecting timed out";
     case Stage::kGreeting:  // An eleventh connection is accepted by the kernel and waits there.
-    case Stage::kLevel:
-    case Stage::kExperimental:
     case Stage::kIdentifying:
       return "connected, but HAProxy does not answer: others may use all of its connections (raise `stats maxconn`, 10 "
              "by default), or it is frozen";

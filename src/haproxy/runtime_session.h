@@ -184,10 +184,10 @@ class RuntimeSession final {
   [[nodiscard]] bool is_same_process(const Info& info) const;
   /// `is_alive`: the process goes on and may have requests.
   void lose(Instant now, std::string_view why, bool soon, SessionOutbox& out, bool is_alive = false);
-  [[nodiscard]] std::string_view silence() const;
   void retire_process(Instant now, SessionOutbox& out);
   [[nodiscard]] std::size_t free_slot(SessionOutbox& out);
   void apply(std::size_t slot, const RetiredEffects& effects, SessionOutbox& out);
+  [[nodiscard]] std::string_view silence() const;
   void start_connect(Instant now, SessionOutbox& out);
   void start_probe(Instant now, SessionOutbox& out);
   void end_probe(Instant now);

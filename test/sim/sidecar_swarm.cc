@@ -355,6 +355,8 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   core.reconcile_interval = rng.one_in(2) ? Duration(5s) : Duration(1s);
   core.adoption_hold = rng.one_in(2) ? Duration(60s) : Duration(20s);
   core.session.watch_interval = rng.one_in(3) ? Duration(50ms) : Duration(250ms);
+  w.promised_hold = core.adoption_hold;
+  w.promised_watch = core.session.watch_interval;
   core.session.reply_bytes_max = 1u << 18;
   core.server_options = *haproxy::ServerOptions::parse(
       rng.one_in(2) ? "check inter 2s downinter 200ms pool-max-conn -1 pool-purge-delay 5s observe layer4" : "");
