@@ -466,6 +466,8 @@ std::string_view RuntimeSession::silence() const {
     case Stage::kConnecting: return "connecting timed out";
     case Stage::kGreeting:  // An eleventh connection is accepted by the kernel and waits there.
     case Stage::kIdentifying:
+    case Stage::kLevel:
+    case Stage::kExperimental:
       return "connected, but HAProxy does not answer: others may use all of its connections (raise `stats maxconn`, 10 "
              "by default), or it is frozen";
   }
