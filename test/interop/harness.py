@@ -375,7 +375,8 @@ class HAProxy:
             head += f"\nbackend {pool}\n    {pool_lines.lstrip()}"
         for pool, port in self.tcp_ports.items():
             head += (f"\nlisten {pool}\n    mode tcp\n    no option idle-close-on-response\n"
-                     f"    bind 127.0.0.1:{port}\n    balance leastconn\n    tcp-request inspect-delay 6s\n    tcp-request content {hold_line.group(1)}\n")
+                     f"    bind 127.0.0.1:{port}\n    balance leastconn\n"
+                     f"    tcp-request inspect-delay 6s\n    tcp-request content {hold_line.group(1)}\n")
         text = head + extra_backends
         without = ["option redispatch", "retry-on", "http-request disable-l7-retry"] if bare else []
         without += ["lua-load", r"\S+-request (content )?lua\.shoal_hold"] if bare or not hold else []
