@@ -343,7 +343,8 @@ class HAProxy:
     """A real HAProxy as packaging/haproxy.cfg configures it. Its configuration stays, so that `start` after `kill` is a
     restart."""
 
-    def __init__(self, scene, name="haproxy", pools=(POOL,), tcp_pools=(), bare=False, hold=True, extra_backends=""):
+    def __init__(self, scene, name="haproxy", pools=(POOL,), tcp_pools=(), bare=False, hold=True, balance=None,
+                 extra_backends=""):
         """The first pool is the frontend's; another is reached by `Host: NAME`, a TCP pool on a port of its own.
         `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does."""
         self.scene, self.name = scene, name
@@ -351,9 +352,9 @@ class HAProxy:
         self.socket = scene.path(f"{name}.sock")
         self.config = scene.path(f"{name}.cfg")
         self.program = None
-        self.configure(pools, bare, hold, extra_backends)
+        self.configure(pools, bare, hold, balance, extra_backends)
 
-    def configure(self, pools=(POOL,), bare=False, hold=True, extra_backends=""):
+    def configure(self, pools=(POOL,), bare=False, hold=True, balance=None, extra_backends=""):
         with open(os.path.join(ROOT, "packaging", "haproxy.cfg"), encoding="utf-8") as f:
             text = f.read()
         lines = [(r"stats socket \S+ mode 660", f"stats socket {self.socket} mode 600"),
@@ -366,11 +367,15 @@ class HAProxy:
             check(found == 1, f"packaging/haproxy.cfg has {found} lines with /{pattern}/")
         head, name, pool_lines = text.partition("\nbackend shoal ")
         check(name, "packaging/haproxy.cfg has no backend shoal")
+        if balance:
+            pool_lines, found = re.subn(r"(?m)^( *)balance \S+", rf"\g<1>balance {balance}", pool_lines)
+            check(found == 1, f"packaging/haproxy.cfg has {found} lines with balance")
         hold_line = re.search(r"(?m)^ *http-request (lua\.shoal_hold .*)$", pool_lines)
         for pool in pools:
-            head += f"\nbackend {pool} {pool_lines}"
+            head += f"\nbackend {pool}\n    {pool_lines.lstrip()}"
         for pool, port in self.tcp_ports.items():
-            head += (f"\nlisten {pool}\n    mode tcp\n    bind 127.0.0.1:{port}\n    balance leastconn\n"
+            head += (f"\nlisten {pool}\n    mode tcp\n    no option idle-close-on-response\n"
+                     f"    bind 127.0.0.1:{port}\n    balance leastconn\n"
                      f"    tcp-request inspect-delay 6s\n    tcp-request content {hold_line.group(1)}\n")
         text = head + extra_backends
         without = ["option redispatch", "retry-on", "http-request disable-l7-retry"] if bare else []
@@ -552,7 +557,7 @@ _NAME = r"[A-Za-z0-9_.:-]{1,128}"
 _ADDRESS = r"(\d{1,3}\.){3}\d{1,3}:\d{1,5}|\[[0-9a-f:.]{2,45}\]:\d{1,5}"
 _ITS_SERVER = rf"{_NAME}/shoal-{_NAME}"
 RUNTIME_WHITELIST = re.compile(
-    r"prompt|show info|show backend"
+    r"prompt|show cli level|show info|show backend"
     rf"|show servers (state|conn)( {_NAME})?"
     rf"|show stat {_NAME} 4 -?\d+"
     rf"|add server {_ITS_SERVER} ({_ADDRESS})( [a-z0-9.-]+)*"

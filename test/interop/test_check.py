@@ -11,6 +11,7 @@ def checked_haproxy(scene):
     haproxy.kill()
     with open(haproxy.config, encoding="ascii") as f:
         text = f.read()
+    check(text.count(f"\nbackend {POOL}\n") == 1, "the configuration has no such pool")
     with open(haproxy.config, "w", encoding="ascii") as f:
         f.write(text.replace(f"\nbackend {POOL}\n", f"\nbackend {POOL}\n    option httpchk GET /check\n"))
     return haproxy.start()

@@ -70,17 +70,19 @@ def test_no_client_of_any_kind_notices_that_tasks_come_and_go(scene):
     proxy = scene.sidecar(haproxy)
     pid = haproxy.pid
     churn = Churn(scene, proxy, haproxy, {"web": 3, "raw": 2, "ws": 2})
-    loads = [Load(haproxy.http_port, SECONDS, clients=6, kind="keep"),
-             Load(haproxy.http_port, SECONDS, clients=6, kind="close"),
-             Load(haproxy.tcp_ports["raw"], SECONDS, clients=4, kind="some"),
-             Load(haproxy.http_port, SECONDS, clients=6, kind="websocket", host="ws", pause_ms=50),
-             Load(haproxy.http_port, SECONDS, clients=6, kind="slow", pause_ms=100)]
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    most = 100 + 3 * SECONDS  # They are stopped below.
+    loads = [Load(haproxy.http_port, most, clients=6, kind="keep"),
+             Load(haproxy.http_port, most, clients=6, kind="close"),
+             Load(haproxy.tcp_ports["raw"], most, clients=4, kind="some"),
+             Load(haproxy.http_port, most, clients=6, kind="websocket", host="ws", pause_ms=50),
+             Load(haproxy.http_port, most, clients=6, kind="slow", pause_ms=100)]
+    begun = time.monotonic()
+    while time.monotonic() < begun + SECONDS or churn.number < 7 + 2 * 3:
         for pool in ("web", "raw", "ws"):
             churn.swap(pool)
-    results = {load.kind: load.result() for load in loads}
     churn.collect()
+    lasted = time.monotonic() - begun
+    results = {load.kind: load.result(stop_now=True) for load in loads}
     for kind, r in results.items():
         scene.say(f"{kind}: {r['ok']} answered by {len(r['by_worker'])} tasks, {r['failed']} failed"
                   + (f", {r['cut']} cut at the end of their task's budget" if kind == "websocket" else ""))
@@ -93,6 +95,6 @@ def test_no_client_of_any_kind_notices_that_tasks_come_and_go(scene):
     check(haproxy.running() and haproxy.pid == pid and haproxy.info()["Pid"] == str(pid), "HAProxy is another process")
     begun = time.monotonic()
     churn.wait_only_the_living_stand(40)
-    scene.say(f"{churn.stopped} tasks replaced in {SECONDS:g} s; every server of theirs gone "
+    scene.say(f"{churn.stopped} tasks replaced in {lasted:.0f} s; every server of theirs gone "
               f"{time.monotonic() - begun:.1f} s after the last had ended; HAProxy {haproxy.version()} "
               f"is still process {pid}")

@@ -1,4 +1,4 @@
-"""HAProxy is reloaded under load, and the hold of packaging/haproxy.cfg makes it invisible."""
+"""HAProxy is reloaded under load while a task is replaced, and the hold of packaging/haproxy.cfg makes it invisible."""
 import os
 import time
 
@@ -17,12 +17,17 @@ def loss_through_reloads(scene, way, hold):
     tasks = [scene.task(proxy, f"{haproxy.name}{i}", worker=["--slow", "3"]) for i in range(TASKS)]
     haproxy.wait_in_rotation(*(t.name for t in tasks))
     load, longest = Load(haproxy.http_port, seconds=120, clients=16), 0
-    for _ in range(RELOADS):
+    for number in range(RELOADS):
         hold_true(lambda: all(haproxy.in_rotation(t.name) for t in tasks), 1.0, "the pool under load")
+        tasks.append(scene.task(proxy, f"{haproxy.name}-new{number}", worker=["--slow", "3"]))
+        haproxy.wait_in_rotation(tasks[-1].name)
         old = haproxy.reload()
-        begun = time.monotonic()
+        begun, oldest = time.monotonic(), tasks.pop(0)
+        oldest.signal(15)  # It goes while both processes may have requests for it.
         haproxy.wait_in_rotation(*(t.name for t in tasks), timeout=20)
         longest = max(longest, time.monotonic() - begun)
+        check(oldest.wait(40) == 0, f"{oldest.name} did not stop with 0")
+        check(oldest.worker.first("end")["after_term"] == 0, f"{oldest.name} got requests after its SIGTERM")
         haproxy.wait_gone(old, 60)
     hold_true(lambda: all(haproxy.in_rotation(t.name) for t in tasks), 0.5, "the pool under load")
     result = load.result(stop_now=True)
