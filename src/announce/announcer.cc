@@ -374,7 +374,9 @@ void Announcer::on_announce_answer(Instant now, Sidecar& sidecar, const Announce
   // so what arrives here is the newest word.
   sidecar.accepted = false;
   if (answer.pending) {
-    sidecar.last_refusal = 0;
+    const std::uint64_t hash = answer.reason_text.empty() ? 0 : refusal_hash(Reason::kNone, answer.reason_text);
+    if (hash != 0 && sidecar.last_refusal != hash) out.add(Pending{sidecar.name, answer.reason_text});
+    sidecar.last_refusal = hash;
     ask_again_in(now, sidecar, grown(kPendingMin, kPendingMax, sidecar.backoff_steps));
     return;
   }

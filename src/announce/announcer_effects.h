@@ -47,6 +47,11 @@ struct Refused {
   ReasonText text;
   Duration next_try_in{};
 };
+/// Heard and wanted, and not in rotation yet for this reason; nobody has to mend anything. Told once for each reason.
+struct Pending {
+  NodeName sidecar;
+  ReasonText text;
+};
 /// Out of rotation in every HAProxy of this sidecar; `in_flight` requests are still served.
 struct Departed {
   NodeName sidecar;
@@ -82,8 +87,8 @@ struct SidecarTableFull {
   NodeName sidecar;
 };
 
-using AnnouncerEffect = std::variant<SendQuery, AnswerSolicit, Accepted, Refused, Departed, Drained, NotDrained,
-                                     AllDrained, NoSidecar, NoAnswer, SidecarTableFull>;
+using AnnouncerEffect = std::variant<SendQuery, AnswerSolicit, Accepted, Refused, Pending, Departed, Drained,
+                                     NotDrained, AllDrained, NoSidecar, NoAnswer, SidecarTableFull>;
 
 class AnnouncerOutbox {
  public:

@@ -117,6 +117,7 @@ void Registrar::answer_pending(Kind kind, std::uint64_t ref, const MemberRecord&
   AnnounceAnswer answer;
   fill(answer, standing);
   answer.pending = true;
+  answer.reason_text = standing.reason_text;
   if (member.has_claim) {
     answer.reason_text = ReasonText(
         "the sidecar's solicit to this member's gossip address has not been answered; is its gossip port open?");

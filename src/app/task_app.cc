@@ -332,6 +332,8 @@ class TaskApp final : private GossipHandler {
                              {"server", accepted->server},
                              {"proxies_up", accepted->proxies_up},
                              {"proxies_total", accepted->proxies_total}});
+    } else if (const auto* pending = std::get_if<announce::Pending>(&effect)) {
+      log_.info("not in rotation yet", {{"sidecar", pending->sidecar}, {"reason", pending->text}});
     } else if (const auto* refused = std::get_if<announce::Refused>(&effect)) {
       log_.warn("refused", {{"sidecar", refused->sidecar},
                             {"reason", refused->text},
@@ -366,13 +368,13 @@ class TaskApp final : private GossipHandler {
 
   // GossipHandler
   void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
-    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
+    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta(), "role");
     log_.debug("member", {{"change", serf::to_text(kind)}, {"node", name}, {"role", role}});
     const bool reaped = member == nullptr;
     if (name == gossip_.node().name() || (!reaped && role != "sidecar")) return;
     const announce::MemberStatus status = status_of(kind, member);
-    const Endpoint where = reaped ? Endpoint{} : member->endpoint;
-    const bool is_shoal = !reaped && !wire::tag_value(member->meta.view(), kShoalTag).empty();
+    const Endpoint where = reaped ? Endpoint{} : member->endpoint();
+    const bool is_shoal = !reaped && !wire::tag_value(member->meta(), kShoalTag).empty();
     drive_announcer([&](Instant now) { announcer_.on_sidecar(now, name, where, status, is_shoal, announcer_out_); });
   }
 

@@ -119,6 +119,7 @@ struct PoolOptions {
 
 enum class Verify : std::uint8_t {
   kConnect,  // The sidecar connects to the announced address once before the server is enabled.
+  kCheck,    // HAProxy's own check passes before the server gets a request.
   kNone,
 };
 

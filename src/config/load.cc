@@ -30,7 +30,7 @@ class Loader {
     check_keys();
     check_timing();
     check_pools();
-    check_supervision();
+    check_verify();
     check_advertise();
     check_task();
     for (const Problem& warning : out_.warnings) out_.config.warnings.push_back(warning.text);
@@ -221,13 +221,21 @@ class Loader {
     }
   }
 
-  void check_supervision() {
-    const Haproxy& haproxy = out_.config.haproxy;
-    if (haproxy.command.empty() || haproxy.sockets.empty()) return;
-    const RuntimeSocket& first = haproxy.sockets[0];
-    if (first.kind == RuntimeSocket::Kind::kPath && !first.is_master) return;
-    error(*value_of("haproxy.command"), "needs a UNIX path as the first of haproxy.socket (now " + quoted(first.text) +
-                                            "): there shoal looks whether the HAProxy that it supervises answers");
+  /// HAProxy's own check can pass only where there is one.
+  void check_verify() {
+    if (out_.config.haproxy.verify != Verify::kCheck) return;
+    const auto has_check = [](const std::string& options) {
+      return (" " + options + " ").find(" check ") != std::string::npos;
+    };
+    constexpr std::string_view kWhat =
+        "has no `check`, which haproxy.verify = \"check\" waits for; add it, or set haproxy.verify = \"connect\"";
+    if (!has_check(out_.config.haproxy.server_options)) error(*value_of("haproxy.server_options"), kWhat);
+    for (const Given& value : out_.values) {
+      if (value.pool.empty()) continue;
+      for (const PoolOptions& pool : out_.config.haproxy.pools) {
+        if (pool.pool == value.pool && !has_check(pool.server_options)) error(value, kWhat);
+      }
+    }
   }
 
   void check_advertise() {

@@ -83,7 +83,7 @@ constexpr std::array kRefused = {
     Refused{"on-marked-down", "it would cut requests in flight whenever a server is taken out of rotation"},
     Refused{"enabled", "shoal enables a server when it is ready"},
     Refused{"disabled", "shoal enables a server when it is ready"},
-    Refused{"init-state", "it belongs to haproxy.verify = \"check\", which is not in this version"},
+    Refused{"init-state", "set haproxy.verify = \"check\", and shoal does what it does, on every version"},
     Refused{"agent-check", "an agent sets weights and states, which are shoal's own"},
     Refused{"slowstart", "it changes weights, which are shoal's own"},
     Refused{"cookie", "one cookie value for all servers would send every client to one of them"},

@@ -109,11 +109,6 @@ std::string set_ready(const Setting& setting, const Words& words, Config& config
   return set_choice<&Config::worker, &Worker::ready>(setting, words, config);
 }
 
-std::string set_verify(const Setting& setting, const Words& words, Config& config) {
-  if (words[0] == "check") return "is not in this version; use connect or none";
-  return set_choice<&Config::haproxy, &Haproxy::verify>(setting, words, config);
-}
-
 std::string read_percent(std::string_view text, std::uint32_t& out) {
   const std::string_view number = !text.empty() && text.back() == '%' ? text.substr(0, text.size() - 1) : text;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), out);
@@ -302,8 +297,9 @@ constexpr std::array kSettings = {
     Setting{"haproxy.pool.NAME.server_options", "-", Type::kText, Concerns::kSidecar, false, "OPTIONS", "",
             "haproxy.server_options", "\"check inter 1s maxconn 100\"",
             "The same for the pool NAME alone; only in the file.", 0, 0, &check_pool_options},
-    Setting{"haproxy.verify", "", Type::kChoice, Concerns::kSidecar, false, "connect|none", "connect", "", "\"none\"",
-            "Before a server is enabled: connect to it once, or not.", 0, 0, &set_verify},
+    Setting{"haproxy.verify", "", Type::kChoice, Concerns::kSidecar, false, "connect|check|none", "connect", "",
+            "\"check\"", "Before the first request: connect once, wait for HAProxy's own check, or nothing.", 0, 0,
+            &set_choice<&Config::haproxy, &Haproxy::verify>},
     Setting{"haproxy.server_prefix", "", Type::kText, Concerns::kSidecar, false, "PREFIX", "shoal-", "", "\"shoal-\"",
             "Servers whose name begins so are shoal's own; no other is ever touched.", 0, 0,
             &set_text<&check_server_prefix, &Config::haproxy, &Haproxy::server_prefix>},

@@ -1,22 +1,16 @@
 // What HAProxy is told: from wanted and observed to one batch of commands.
 #include <algorithm>
 
-#include "base/hash.h"
+#include "haproxy/versions.h"
 #include "sidecar/core.h"
 
 namespace shoal::sidecar {
 namespace {
 
 constexpr std::size_t kDrainPollsMax = 256;     // In one batch; the others have their turn in the next.
-constexpr std::size_t kCommandsOfAStepMax = 4;  // add, enable health, enable server, weight.
+constexpr std::size_t kCommandsOfAStepMax = 5;  // add, enable health, enable server, health down, weight.
 constexpr Duration kSayMost = 10s;              // Solicits, their repetitions included, and the way back.
 constexpr std::size_t kLookCommands = 2;        // show backend, show servers state.
-
-/// 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees between them.
-std::uint32_t server_id(const Server& server) {
-  const std::uint64_t hash = hash64(as_bytes(server.name.view()), server.id_attempt);
-  return static_cast<std::uint32_t>(hash % 0x7fffffff) + 1;
-}
 
 }  // namespace
 
@@ -152,18 +146,35 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
     command.state = state;
     add(haproxy::CommandKind::kSetState);
   };
+  // One that HAProxy showed in rotation last passed its check already: a restarted HAProxy gets it back at once.
+  const bool is_gated = options_.check_first && !server.was_in_rotation;
+  const bool is_gated_by_add =
+      haproxy::traits_of(proxy.session.info().version.view()).gate == haproxy::Gate::kInitState;
+  const bool has_check = step == Step::kAdd ? server_options.has_check() : server.observed.has_check;
+  if (is_gated) proxy.check_poll = options_.check_poll_min;
   switch (step) {
     case Step::kNone: return;
     case Step::kAdd:
       command.address = registry_[server.fact].place();
-      command.id = server_id(server);
+      command.id = server.wished_id();
+      command.init_down = is_gated && has_check && is_gated_by_add;
       add(haproxy::CommandKind::kAddServer);
-      [[fallthrough]];
-    case Step::kBringUp:
-      if (server_options.has_check()) add(haproxy::CommandKind::kEnableHealth);
+      if (has_check) add(haproxy::CommandKind::kEnableHealth);
       add(haproxy::CommandKind::kEnableServer);
+      if (is_gated && has_check && !is_gated_by_add) add(haproxy::CommandKind::kSetHealthDown);
       return set_weight(goal.weight);
-    case Step::kSetWeight: return set_weight(goal.weight);
+    case Step::kBringUp:
+      if (has_check) add(haproxy::CommandKind::kEnableHealth);
+      add(haproxy::CommandKind::kEnableServer);
+      // Weight 0 until here, so that nothing comes in between.
+      if (is_gated && has_check) add(haproxy::CommandKind::kSetHealthDown);
+      return set_weight(goal.weight);
+    case Step::kSetWeight:
+      if (is_gated && has_check && server.observed.weight == 0) {  // Cut off before the gate was shut.
+        add(haproxy::CommandKind::kEnableHealth);
+        add(haproxy::CommandKind::kSetHealthDown);
+      }
+      return set_weight(goal.weight);
     case Step::kTakeOut:
       if (server.observed.weight > 0) set_weight(0);
       return set_state(haproxy::AdminState::kMaint);

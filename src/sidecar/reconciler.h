@@ -25,6 +25,7 @@ struct Observed {
   std::uint8_t op_state = 0;
   std::uint32_t admin = 0;
   std::uint32_t weight = 0;
+  bool has_check = false;
   Instant maintenance_since = kNever;  // First seen in maintenance without a break; kNever when not in it.
   bool drained = false;                // Seen without a request in flight since then.
   std::uint32_t delete_refusals = 0;   // "Server still has connections attached" since then.
@@ -38,8 +39,8 @@ struct Observed {
 
 enum class Step : std::uint8_t {
   kNone,
-  kAdd,        // add (weight 0), enable health, enable server, weight.
-  kBringUp,    // enable health, enable server, weight.
+  kAdd,        // add (weight 0), enable health, enable server, [health down,] weight.
+  kBringUp,    // enable health, enable server, [health down,] weight.
   kSetWeight,  // weight.
   kTakeOut,    // weight 0, maintenance.
   kDrain,      // weight 0, drain.

@@ -157,8 +157,12 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
   result.in_rotation = is_current && is_ours && !fact.departed && result.proxies_up > 0;
   result.out = result.drained = result.proxies_up > 0;
   for (const Proxy& proxy : proxies_) {
-    if (!proxy.session.is_up()) continue;
     const Server* server = is_ours ? find_server(proxy, fact, name.view(), is_current) : nullptr;
+    if (server != nullptr && server->has_old()) {  // In an old process, also while the new one does not answer yet.
+      result.drained = false;
+      result.in_flight += server->old_in_flight();
+    }
+    if (!proxy.session.is_up()) continue;
     const bool is_present = server != nullptr && server->observed.present;
     result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
                          same_place(server->observed.address, fact.place());
@@ -255,6 +259,10 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
   if (server->observed.present && server->observed.admin == 0 && server->observed.weight > 0 &&
       !server->observed.in_rotation()) {
     const AddressText place = to_text(fact.place());
+    if (options_.check_first) {
+      return because(standing, Reason::kNone, "HAProxy's own check of %.*s has not passed yet",
+                     static_cast<int>(place.size()), place.view().data());
+    }
     return because(standing, Reason::kRetry, "HAProxy's own check of %.*s fails", static_cast<int>(place.size()),
                    place.view().data());
   }
@@ -269,7 +277,7 @@ ServerView Core::view_of(Instant now, std::size_t proxy, std::uint32_t index) co
   view.server = server.name.view();
   view.wanted = wanted_of(now, server);
   view.observed = server.observed;
-  view.in_flight = server.in_flight;
+  view.in_flight = server.in_flight + server.old_in_flight();
   view.refusal = server.refusal;
   view.held = server.held;
   if (server.held && server.look.silent_since != kNever) view.held_until = server.look.silent_since + kSilentMost;

@@ -39,7 +39,8 @@ def cut_off(scene, size, stays):
         load = Load(8080, 300, clients=6, pause_ms=10, inside=hosts.on(1))
         begun = time.monotonic()
         hosts.drop(1, GOSSIP_ALONE)
-        wait_until(lambda: sidecar.log.count('"event":"member failed"') >= size, 120, f"{size} failed members", every=0.2)
+        wait_until(lambda: sidecar.log.count('"event":"member failed"') >= size, 120, f"{size} failed members",
+                   every=0.2)
         took = time.monotonic() - begun
         # Past the grace of the first ones: the pool may not shrink with their servers.
         hold_true(lambda: len(serving(haproxy)) >= stays, 15, f"{stays} of {size} in rotation", every=0.1)

@@ -3,7 +3,7 @@ import signal
 import threading
 import time
 
-from harness import (Failure, Log, POOL, RotationWatch, Say, accepts_tcp, check, hold_true, http_get, test,
+from harness import (POOL, Failure, Log, RotationWatch, Say, accepts_tcp, check, hold_true, http_get, test,
                      wait_until)
 from load import Load
 from test_rotation import row_of

@@ -80,8 +80,8 @@ class Stage:
                        "the deletion of every server that no task has", every=0.1)
         check(not self.wrong(), self.wrong())
         adds = [line.split()[2] for line in self.relay.commands() if line.startswith(b"add server")]
-        self.scene.say(f"{ROUNDS} kills, {self.cuts} of them between two commands; {self.number + 1} tasks, {len(adds)} "
-                       f"adds; {result['ok']} requests, {result['failed']} failed")
+        self.scene.say(f"{ROUNDS} kills, {self.cuts} of them between two commands; {self.number + 1} tasks, "
+                       f"{len(adds)} adds; {result['ok']} requests, {result['failed']} failed")
         check(result["failed"] == 0, f"{result['failed']} of {result['ok']} failed: {result['errors']}")
         check(result["ok"] > 50 * ROUNDS, f"no load: {result}")
 

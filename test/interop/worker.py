@@ -2,7 +2,7 @@
 """An HTTP worker as a task's child: serves on descriptor 3, and writes down what happened to it.
 
     worker.py --name NAME [--log FILE] [--slow MS] [--ask-on-term SOCKET POOL] [--exit-after SECONDS --status N]
-              [--never-accept] [--accept-after SECONDS] [--ignore-term]
+              [--never-accept] [--accept-after SECONDS] [--notify] [--ignore-term]
 
 Answers every request with its name and process id. `/slow?ms=N` answers after N milliseconds, `/exit?status=N` exits
 with that status after the answer; a websocket gets its own frames back. On SIGTERM it asks HAProxy first
@@ -190,6 +190,7 @@ def main():
     parser.add_argument("--status", type=int, default=0)
     parser.add_argument("--never-accept", action="store_true")
     parser.add_argument("--accept-after", type=float, default=0, metavar="SECONDS")
+    parser.add_argument("--notify", action="store_true", help="says READY=1 at once")
     parser.add_argument("--ignore-term", action="store_true")
     options = parser.parse_args()
     book = Book(options.log)
@@ -199,6 +200,9 @@ def main():
     ignored = sorted(int(s) for s in signal.valid_signals()
                      if s not in (signal.SIGPIPE, signal.SIGXFSZ) and signal.getsignal(s) == signal.SIG_IGN)
     server = Server(options, book)
+    if options.notify:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
     book.write("start", ppid=os.getppid(), pgid=os.getpgid(0), env=dict(os.environ), blocked=before, ignored=ignored,
                port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(3),
                fds=descriptors[:-1])

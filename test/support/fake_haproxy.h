@@ -28,6 +28,7 @@ class FakeHaproxy {
     unsigned queued = 0;
     unsigned sessions = 0;
     unsigned idle = 0;
+    bool init_down = false;  // `init-state down`: DOWN whenever it is enabled, until its check passes.
   };
   struct Backend {
     bool dynamic_balance = true;
@@ -37,7 +38,9 @@ class FakeHaproxy {
     std::uint64_t pid = 0;
     std::uint64_t start = 0;
     bool stopping = false;
+    std::string version = "2.6.12-1+deb12u4";
     std::map<std::string, Backend> backends;
+    unsigned other_connections = 0;  // Of clients, beside the requests of servers.
   };
   struct Answer {
     std::string bytes;
@@ -56,6 +59,25 @@ class FakeHaproxy {
   void reload(bool says_stopping = true) {
     process_->stopping = says_stopping;
     boot(pool_names());
+  }
+  void set_version(const std::string& version) { process_->version = version; }
+  /// The process before the present one, as far as a test has to do with it.
+  Process& old() { return *old_; }
+  Server* find_old(std::string_view backend, std::string_view name) { return find_in(*old_, backend, name); }
+  /// Open connections to the old process: as long as there is one, it does not end.
+  std::size_t connections_to_old() {
+    std::size_t n = 0;
+    for (const auto& [number, connection] : connections_) n += !connection.dead && connection.process == old_ ? 1 : 0;
+    return n;
+  }
+  /// The old process ends, whatever it was doing.
+  void kill_old() {
+    for (auto& [number, connection] : connections_) connection.dead = connection.dead || connection.process == old_;
+  }
+  /// A soft stop for good: nobody listens any more.
+  void stop_softly() {
+    process_->stopping = true;
+    refuses_connections = true;
   }
   void add_backend(const std::string& name, bool dynamic_balance = true) {
     process_->backends[name].dynamic_balance = dynamic_balance;
@@ -134,7 +156,9 @@ class FakeHaproxy {
 
   void boot(const std::vector<std::string>& pools) {
     auto old = process_;
+    old_ = old;
     process_ = std::make_shared<Process>();
+    if (old) process_->version = old->version;
     process_->pid = old ? old->pid + 7 : 5542;
     process_->start = old ? old->start + 3 : 1795235379;
     for (const std::string& pool : pools) {
@@ -160,6 +184,7 @@ class FakeHaproxy {
     std::vector<std::string> words;
     for (std::string word; stream >> word;) words.push_back(word);
     if (words.empty()) return "Unknown command.\n";
+    if (line == "show cli level") return admin_level ? "admin\n" : "operator\n";
     if (words[0] == "show") return show(process, words);
     commands.push_back(line);
     if (!admin_level) return "Permission denied\n";
@@ -173,8 +198,10 @@ class FakeHaproxy {
     if (process.backends.count(pool) == 0) return is_delete ? "No such backend." : "No such backend.\n";
     Server* server = find_in(process, pool, words[2].substr(slash + 1));
     if (server == nullptr) return is_delete ? "No such server." : "No such server.\n";
+    if (!is_delete && process.stopping) return "Proxy is disabled.\n";
     if (is_delete) return del(process.backends[pool], *server);
     if (words[0] == "enable" && words[1] == "server") {
+      if (server->admin != 0) server->check_down = server->init_down;
       server->admin = 0;
       return "";
     }
@@ -205,6 +232,7 @@ class FakeHaproxy {
     server.weight = 1;
     for (std::size_t i = 4; i < words.size(); ++i) {
       if (words[i] == "check") server.has_check = true;
+      if (words[i] == "init-state") server.init_down = words[i + 1] == "down";
       if (words[i] == "weight") server.weight = static_cast<unsigned>(std::atoi(words[i + 1].c_str()));
       if (words[i] == "id") server.id = static_cast<std::uint32_t>(std::strtoul(words[i + 1].c_str(), nullptr, 10));
     }
@@ -234,6 +262,10 @@ class FakeHaproxy {
       if (!keeps_weights) server.weight = static_cast<unsigned>(weight);
       return "";
     }
+    if (what == "health" && (value == "up" || value == "down")) {
+      server.check_down = value == "down";
+      return "";
+    }
     if (what != "state") return "Unknown command, but maybe one of ...\n";
     if (value == "ready") {
       server.admin = 0;
@@ -251,10 +283,15 @@ class FakeHaproxy {
   static std::string show(Process& process, const std::vector<std::string>& words) {
     const std::string what = words.size() > 1 ? words[1] : "";
     if (what == "info") {
-      return "Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
+      unsigned connections = process.other_connections;
+      for (const auto& [name, backend] : process.backends) {
+        for (const Server& server : backend.servers) connections += server.sessions + server.queued;
+      }
+      return "Name: HAProxy\nVersion: " + process.version +
+             "\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
              "Process_num: 1\nPid: " +
-             std::to_string(process.pid) +
-             "\nUptime: 0d 0h00m00s\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
+             std::to_string(process.pid) + "\nUptime: 0d 0h00m00s\nCurrConns: " + std::to_string(connections) +
+             "\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
              "\nJobs: 4\nUnstoppable Jobs: 0\nStart_time_sec: " + std::to_string(process.start) + "\nTainted: 0\n";
     }
     if (what == "backend") {
@@ -279,8 +316,8 @@ class FakeHaproxy {
       for (const Server& s : backend.servers) {
         const bool runs = (s.admin & 1) == 0 && !s.check_down;
         out += std::to_string(number) + " " + name + " " + std::to_string(s.id) + " " + s.name + " " + s.addr + " " +
-               (runs ? "2 " : "0 ") + std::to_string(s.admin) + " " + std::to_string(s.weight) +
-               " 0 0 1 0 1 6 0 0 1 - " + std::to_string(s.port) + " - 0 0 - - 0\n";
+               (runs ? "2 " : "0 ") + std::to_string(s.admin) + " " + std::to_string(s.weight) + " 0 0 1 0 1 " +
+               (s.has_check ? "6" : "0") + " 0 0 1 - " + std::to_string(s.port) + " - 0 0 - - 0\n";
       }
     }
     return out;
@@ -298,6 +335,7 @@ class FakeHaproxy {
   }
 
   std::shared_ptr<Process> process_;
+  std::shared_ptr<Process> old_;
   std::map<int, Connection> connections_;
   int last_connection_ = 0;
 };

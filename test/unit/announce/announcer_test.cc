@@ -95,6 +95,8 @@ struct Trace {
       if (const auto* e = std::get_if<Accepted>(&effect)) say("accepted " + name(e->sidecar));
       if (const auto* e = std::get_if<Refused>(&effect))
         say("refused " + name(e->sidecar) + ": " + std::string(e->text.view()));
+      if (const auto* e = std::get_if<Pending>(&effect))
+        say("pending " + name(e->sidecar) + ": " + std::string(e->text.view()));
       if (const auto* e = std::get_if<Departed>(&effect))
         say("departed " + name(e->sidecar) + " with " + std::to_string(e->in_flight));
       if (const auto* e = std::get_if<Drained>(&effect)) say("drained " + name(e->sidecar));
@@ -281,6 +283,19 @@ TEST_CASE("pending is asked again after 250 ms, growing to 2 s") {
   }
   t.answer(t.take_one(), yes());
   CHECK(t.take() == "accepted a");
+}
+
+TEST_CASE("what a pending one waits for is told once for each reason") {
+  Trace t;
+  t.sidecar("a");
+  t.ready();
+  for (const std::string_view why : {"its check", "its check", "", "its check", "the solicit"}) {
+    AnnounceAnswer answer = not_yet();
+    answer.reason_text = ReasonText(why);
+    t.answer(t.take_one(), answer);
+    static_cast<void>(t.until_next_query());
+  }
+  CHECK(t.take() == "pending a: its check, pending a: its check, pending a: the solicit");
 }
 
 TEST_CASE("a refusal that mends itself is retried after 1 s growing to 10 s, told once, and never ends") {

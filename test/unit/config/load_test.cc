@@ -178,7 +178,11 @@ TEST_CASE("messages name place, setting, value and fix") {
   }
   CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
   CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
-  CHECK(in_file("[haproxy]\nverify = 'check'\n").find("not in this version; use connect or none") != std::string::npos);
+  CHECK(in_file("[haproxy]\nverify = 'check'\nserver_options = 'maxconn 5'\n").find("has no `check`, which") !=
+        std::string::npos);
+  CHECK(in_file("[haproxy]\nverify = 'check'\n[haproxy.pool.web]\nserver_options = 'check-ssl'\n")
+            .find("has no `check`, which") != std::string::npos);
+  CHECK(good(sidecar("[haproxy]\nverify = 'check'\n")).haproxy.verify == Verify::kCheck);
   CHECK(in_file("[haproxy]\nserver_prefix = ''\n").find("1 to 32 characters") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_options = 'weight 5'\n").find("task.weight") != std::string::npos);
   CHECK(in_file("[haproxy]\nbackends = ['a b']\n").find("\"a b\" is no pool name") != std::string::npos);
