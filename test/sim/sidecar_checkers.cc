@@ -53,7 +53,7 @@ struct Line {
   }
   bool is_known() const {
     if (changes()) return !pool().empty() && !server().empty();
-    return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") ||
+    return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") || is("show", "cli") ||
            (is("show", "servers") && ((*this)[2] == "state" || (*this)[2] == "conn")) || is("wait", (*this)[1]) ||
            is("experimental-mode", "on");
   }
@@ -291,7 +291,8 @@ void TruthChecker::on_drained(World& world, std::size_t which, const announce::S
     world.host(host).each_process([&](HaproxyProcess& process) {
       const ModelServer* server = process.find(start.pool, start.server);
       if (server == nullptr || server->in_flight() == 0 || server->touched_by_operator != kNever) return;
-      if (!world.core().proxy_up(host) || process.stopping) return;
+      // An old process counts as long as it can be asked.
+      if (process.stopping ? !world.is_connected_to(host, process) : !world.core().proxy_up(host)) return;
       world.fail("drained, but " + std::to_string(server->in_flight()) + " requests are in flight at " +
                  host_text(host) + ": " + start.server);
     });

@@ -368,6 +368,7 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   core.session.reply_bytes_max = 1u << 18;
   core.server_options = *haproxy::ServerOptions::parse(
       rng.one_in(2) ? "check inter 2s downinter 200ms pool-max-conn -1 pool-purge-delay 5s observe layer4" : "");
+  core.check_first = core.server_options.has_check() && rng.one_in(3);
   const std::uint64_t hosts = rng.one_in(4) ? 2 : 1;
   for (std::uint64_t i = 0; i < hosts; ++i) {
     core.sockets.push_back(FixedString<128>("/run/haproxy-" + std::to_string(i) + ".sock"));

@@ -231,6 +231,7 @@ class World {
   void give(Input input);
   void drive(const Input& input);
   void drain();
+  void hand_over(std::size_t host, std::size_t stream);
   void carry_out(std::size_t host, haproxy::Stream stream);
   void verify(const sidecar::Verify& wanted);
   void take_events();
