@@ -39,6 +39,8 @@ backend ringed
 STEPS = """
 # What stands at the start.
 show info
+show cli level
+experimental-mode on
 show backend
 show servers state
 # A server comes in, as shoal brings it.
@@ -51,8 +53,12 @@ show servers state web
 show stat web 4 77
 # With a check.
 add server api/shoal-c-1 [::1]:20001 weight 0 id 78 check inter 60s downinter 60s
+show servers state api
 enable health api/shoal-c-1
 enable server api/shoal-c-1
+set server api/shoal-c-1 health down
+show servers state api
+set server api/shoal-c-1 health up
 set server api/shoal-c-1 weight 256
 show servers state api
 # Refusals.
@@ -128,7 +134,7 @@ show info
 KEPT_INFO = ("Name", "Stopping", "Nbproc", "Process_num")
 KEPT_STAT = ("pxname", "svname", "qcur", "scur", "status", "weight", "act", "bck", "pid", "sid", "type", "mode",
              "idle_conn_cur", "used_conn_cur", "addr")
-STATE_TIME, STATE_ADDRESS = 9, 4
+STATE_TIME, STATE_CHECK_HEALTH = 9, 12
 
 
 def masked_info(text):
@@ -140,7 +146,7 @@ def masked_table(text):
     for row in text.split("\n"):
         words = row.split(" ")
         if len(words) >= 19 and not row.startswith("#"):
-            words[STATE_TIME] = "*"
+            words[STATE_TIME] = words[STATE_CHECK_HEALTH] = "*"
         rows.append(" ".join(words))
     return "\n".join(rows)
 

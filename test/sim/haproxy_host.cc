@@ -342,7 +342,7 @@ void HaproxyHost::begin_request() {
     ++requests;
     const bool queued = rng_.one_in(16);
     ++(queued ? server.queued : server.sessions);
-    ++live_->in_flight;
+    live_->process->connections = ++live_->in_flight;
     requests_.emplace(requests, Request{live_, server.serial, queued, server.address, server.port});
     if (on_request) on_request(*live_->process, pool, server);
     const std::uint64_t kind = rng_.below(std::uint64_t{20});
@@ -357,7 +357,7 @@ void HaproxyHost::end_request(std::uint64_t id) {
   if (it == requests_.end()) return;
   const Request request = it->second;
   requests_.erase(it);
-  --request.at->in_flight;
+  request.at->process->connections = --request.at->in_flight;
   if (ModelServer* server = request.at->process->find(request.server)) {
     std::uint32_t& count = request.queued ? server->queued : server->sessions;
     if (count > 0) --count;  // Who was queued was sent elsewhere at the maintenance.

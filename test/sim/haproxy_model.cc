@@ -12,7 +12,9 @@ namespace {
 constexpr std::string_view kInfoBeforePid = "Release_date: 2026/10/17\nNbthread: 2\nNbproc: 1\nProcess_num: 1\n";
 constexpr std::string_view kInfoAfterPid =
     "Uptime: 0d 0h00m09s\nUptime_sec: 0\nMemmax_MB: 0\nPoolAlloc_MB: 0\nPoolUsed_MB: 0\nPoolFailed: 0\n"
-    "Ulimit-n: 0\nMaxsock: 0\nMaxconn: 1000\nHard_maxconn: 0\nCurrConns: 0\nCumConns: 0\nCumReq: 0\n"
+    "Ulimit-n: 0\nMaxsock: 0\nMaxconn: 1000\nHard_maxconn: 0\n";
+constexpr std::string_view kInfoAfterConnections =
+    "CumConns: 0\nCumReq: 0\n"
     "MaxSslConns: 0\nCurrSslConns: 0\nCumSslConns: 0\nMaxpipes: 0\nPipesUsed: 0\nPipesFree: 0\nConnRate: 0\n"
     "ConnRateLimit: 0\nMaxConnRate: 0\nSessRate: 0\nSessRateLimit: 0\nMaxSessRate: 0\nSslRate: 0\n"
     "SslRateLimit: 0\nMaxSslRate: 0\nSslFrontendKeyRate: 0\nSslFrontendMaxKeyRate: 0\n"
@@ -149,6 +151,7 @@ std::string HaproxyProcess::text(std::string_view words, bool one_line_feed_on_2
 std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view line) {
   const Words words(line);
   if (words[0] == "show") return show(now, words);
+  if (words[0] == "experimental-mode" && words[1] == "on") return "";
   if (permission_denied && hand == Hand::kShoal) return "Permission denied\n";
   if (words[0] == "add" && words[1] == "server" && words.size >= 4) return add(now, hand, words);
   const bool is_known = (words[0] == "enable" && (words[1] == "server" || words[1] == "health")) ||
@@ -163,6 +166,7 @@ std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view lin
   ModelServer* server = pool->find(words[2].substr(slash + 1));
   if (server == nullptr) return text("No such server.", is_del);
   if (is_del) return del(now, hand, *pool, *server);
+  if (stopping) return "Proxy is disabled.\n";
   const ModelServer before = *server;
   if (server->serves()) server->served_until = now;
   std::string answer;
@@ -253,6 +257,7 @@ std::string HaproxyProcess::add(Instant now, Hand hand, const Words& words) {
     }
     if (known == std::end(kKeywords) || version_ < known->since) return "unknown keyword '" + word + "'.\n";
     if (word == "check") server.has_check = true;
+    if (word == "init-state") server.check_down = words[i + 1] == "down";
     if (word == "pool-max-conn") server.has_idle_pool = true;
     if (word == "weight") server.weight = server.initial_weight = number_of(words[i + 1]);
     if (word == "id") server.id = number_of(words[i + 1]), server.has_own_id = true;
@@ -292,6 +297,7 @@ std::string HaproxyProcess::del(Instant now, Hand hand, ModelPool& pool, ModelSe
 std::string HaproxyProcess::show(Instant now, const Words& words) {
   static_cast<void>(now);
   if (words[1] == "info") return show_info();
+  if (words[1] == "cli" && words[2] == "level") return permission_denied ? "operator\n" : "admin\n";
   if (words[1] == "backend") {
     std::string out = "# name\n";
     for (const ModelPool& pool : pools_) out += pool.name + "\n";
@@ -317,6 +323,10 @@ std::string HaproxyProcess::show_info() const {
   put(out, pid_);
   out += '\n';
   out += kInfoAfterPid;
+  out += "CurrConns: ";
+  put(out, connections);
+  out += '\n';
+  out += kInfoAfterConnections;
   out += stopping ? "Stopping: 1\n" : "Stopping: 0\n";
   out += kInfoAfterStopping;
   out += "Start_time_sec: ";
@@ -336,8 +346,8 @@ std::string HaproxyProcess::show_state(std::string_view only_pool) const {
       for (const std::uint32_t value : {s.op_state(), s.admin, s.weight, s.initial_weight}) put(out, value), out += ' ';
       out += "9 1 ";  // Seconds since the last change, and a check status that says nothing.
       const bool runs = s.is_static || (s.checks && s.op_state() == 2);
-      out += s.check_down ? "2 0 " : runs ? "0 2 " : "0 0 ";
-      out += !s.checks ? "0" : s.in_maintenance() ? "14" : "6";
+      out += runs ? "0 2 " : "0 0 ";
+      out += !s.has_check ? "0" : !s.checks ? "2" : s.in_maintenance() ? "14" : "6";
       out += s.has_own_id ? " 0 0 1 - " : " 0 0 0 - ";
       put(out, s.port);
       out += " - 0 0 - - 0\n";

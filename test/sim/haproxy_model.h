@@ -90,6 +90,7 @@ class HaproxyProcess {
   [[nodiscard]] ModelServer* find(std::uint64_t serial);
 
   bool stopping = false;
+  std::uint64_t connections = 0;   // Of clients.
   bool permission_denied = false;  // The socket's level is below admin.
   HaproxyWatcher* watcher = nullptr;
 

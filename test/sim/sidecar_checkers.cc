@@ -53,7 +53,7 @@ struct Line {
   }
   bool is_known() const {
     if (changes()) return !pool().empty() && !server().empty();
-    return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") ||
+    return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") || is("show", "cli") ||
            (is("show", "servers") && ((*this)[2] == "state" || (*this)[2] == "conn")) || is("wait", (*this)[1]) ||
            is("experimental-mode", "on");
   }
@@ -72,7 +72,8 @@ SidecarBounds::SidecarBounds(const WorldOptions& options) : hold(options.promise
   }
   seen = options.core.reconcile_interval + 8s;
   // Hold, the cluster's completion, grace, quarantine, requests that still run, and refusals waited out.
-  converge_all = hold + options.core.policy.grace + options.core.policy.grace + quarantine + 120s;
+  // and who is silent below the floor stays five minutes.
+  converge_all = hold + options.core.policy.grace + options.core.policy.grace + quarantine + 120s + 6min;
 }
 
 // ---- lines
@@ -86,7 +87,11 @@ void LineChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::
   HaproxyProcess* live = world.host(host).live();
   const ModelPool* pool = live == nullptr ? nullptr : live->find_pool(line.pool());
   const bool is_hopeless = pool != nullptr && !pool->takes_dynamic_servers;  // Tried again now and then.
-  if (is_quiet_ && !is_hopeless) world.fail("a change although everything is as it should be: " + quoted(text));
+  if (!is_quiet_ || is_hopeless) return;
+  // Who is gone or unready may have been held until now.
+  const std::size_t which = world.start_of(line.server());
+  if (which == Node::kNoStart || !world.is_wanted(which)) return;
+  world.fail("a change although everything is as it should be: " + quoted(text));
 }
 
 void LineChecker::begin_quiet(std::size_t limit) {
@@ -132,6 +137,41 @@ void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, s
       world.batch_began() < world.ready_told() + bounds_.say_most) {
     world.fail("a server is taken out before the facts are complete: " + quoted(text));
   }
+}
+
+// ---- floor
+
+void FloorChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
+  const Line line(text);
+  if (line.is("add", "server") || line.is("enable", "server")) going_.erase({host, std::string(line.server())});
+  if (!line.takes_out()) return;
+  going_[{host, std::string(line.server())}] = world.now();
+  const WorldOptions& options = world.options();
+  const std::size_t which = world.start_of(line.server());
+  HaproxyProcess* live = world.host(host).live();
+  if (which == Node::kNoStart || live == nullptr || !options.verify_is_sure) return;
+  const Start& start = world.starts()[which];
+  const Told& told = world.told(start.node);
+  const bool serves = start.task_lives && start.worker_lives && start.says == TaskState::kReady;
+  // Called failed, and nothing else is said against it.
+  const bool only_failed = told.start == which && told.status == MemberStatus::kFailed &&
+                           told.state == TaskState::kReady && told.wish == announce::Wish::kNone && !told.is_mixed &&
+                           told.addr == start.place.addr && !world.is_claimed_by_others(which);
+  const ModelServer* server = live->find(line.pool(), line.server());
+  if (!serves || !only_failed || server == nullptr || server->port != start.place.port) return;
+  if (line.is("del", "server"))
+    return world.fail("a server that serves is deleted because gossip failed: " + quoted(text));
+  const ModelPool& pool = *live->find_pool(line.pool());
+  const bool somebody_stays = std::any_of(pool.servers.begin(), pool.servers.end(), [&](const ModelServer& other) {
+    const std::size_t its = world.start_of(other.name);
+    if (its == Node::kNoStart || its == which || other.admin != 0 || other.weight == 0) return false;
+    const auto gone = going_.find({host, other.name});
+    if (gone != going_.end() && world.now() - gone->second < 3s) return false;
+    const Start& stays = world.starts()[its];
+    return stays.worker_lives ||
+           world.now() - stays.worker_died < 30s;  // What it had answered is not forgotten at once.
+  });
+  if (!somebody_stays) world.fail("the last that serves is taken out because gossip failed: " + quoted(text));
 }
 
 // ---- deletion
@@ -228,7 +268,13 @@ void TruthChecker::on_accepted(World& world, std::size_t which, const announce::
   for (std::size_t host = 0; host < world.hosts(); ++host) {
     if (!world.core().proxy_up(host)) continue;
     ++connected;
-    if (was_in_rotation(world, host, start, bounds_.stale)) continue;
+    const HaproxyProcess* live = world.host(host).live();
+    const ModelServer* server =
+        live == nullptr ? nullptr : const_cast<HaproxyProcess*>(live)->find(start.pool, start.server);
+    // What an operator's hand has just done is seen with the next look.
+    const bool by_hand = server != nullptr && server->touched_by_operator != kNever &&
+                         world.now() - server->touched_by_operator < bounds_.seen;
+    if (by_hand || was_in_rotation(world, host, start, bounds_.stale)) continue;
     return world.fail("accepted, but " + host_text(host) + " has it not in rotation: " + start.server);
   }
   if (connected == 0) world.fail("accepted without any HAProxy: " + start.server);
@@ -245,7 +291,8 @@ void TruthChecker::on_drained(World& world, std::size_t which, const announce::S
     world.host(host).each_process([&](HaproxyProcess& process) {
       const ModelServer* server = process.find(start.pool, start.server);
       if (server == nullptr || server->in_flight() == 0 || server->touched_by_operator != kNever) return;
-      if (!world.core().proxy_up(host) || process.stopping) return;
+      // An old process counts as long as it can be asked.
+      if (process.stopping ? !world.is_connected_to(host, process) : !world.core().proxy_up(host)) return;
       world.fail("drained, but " + std::to_string(server->in_flight()) + " requests are in flight at " +
                  host_text(host) + ": " + start.server);
     });
@@ -285,10 +332,30 @@ SidecarCheckers::SidecarCheckers(World& world)
     : bounds_(world.options()), rotation_(bounds_), deletion_(bounds_), operator_(bounds_), truth_(bounds_) {
   // The operator's marks are judged before they are renewed by who else looks at the same change.
   for (WorldObserver* observer : {static_cast<WorldObserver*>(&lines_), static_cast<WorldObserver*>(&rotation_),
-                                  static_cast<WorldObserver*>(&deletion_), static_cast<WorldObserver*>(&operator_),
-                                  static_cast<WorldObserver*>(&truth_)}) {
+                                  static_cast<WorldObserver*>(&floor_), static_cast<WorldObserver*>(&deletion_),
+                                  static_cast<WorldObserver*>(&operator_), static_cast<WorldObserver*>(&truth_)}) {
     world.observe(*observer);
   }
+}
+
+/// One that does not refuse connections may stay where too little of its pool would.
+bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const Start& start) {
+  if (start.host_lives && !world.answers(start.place)) return false;
+  // A worker that nobody wants requests for sits at its place: as good as its own.
+  for (std::size_t i = 0; i < world.starts().size(); ++i) {
+    const Start& other = world.starts()[i];
+    if (other.place == start.place && other.worker_lives && other.host_lives && !world.is_wanted(i)) return true;
+  }
+  std::size_t whole = 0, serving = 0;
+  for (const Node& node : world.nodes()) {
+    if (node.start == Node::kNoStart) continue;
+    const Start& other = world.starts()[node.start];
+    if (other.pool != pool.name) continue;
+    ++whole;
+    const bool is_well = node.is_member && is_there(node.status) && other.task_lives && other.worker_lives;
+    serving += is_well && other.says == TaskState::kReady && node.wish == announce::Wish::kNone ? 1 : 0;
+  }
+  return serving * 100 < std::max<std::size_t>(100, whole * world.options().core.policy.removal_floor);
 }
 
 std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const ModelPool& pool,
@@ -298,13 +365,21 @@ std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const 
   const bool in_rotation = server.admin == 0 && server.weight > 0;
   const Start* start = which == Node::kNoStart ? nullptr : &world.starts()[which];
   const Node* node = start == nullptr ? nullptr : &world.nodes()[start->node];
+  if (is_marked(host, server.name)) return "";
   const bool is_current = node != nullptr && node->is_member && node->start == which && is_there(node->status) &&
                           start->task_lives && start->says != TaskState::kDeparting && pool.name == start->pool;
   if (!is_current) {
+    const bool answers = start != nullptr && world.answers(start->place);
+    if (start != nullptr && (!leftovers || answers) && may_be_held(world, pool, *start)) return "";
     if (in_rotation) return name + " is in rotation, its task is gone";
     return leftovers ? name + " is still there, its task is gone" : "";
   }
-  if (start->says != TaskState::kReady) return in_rotation ? name + " is in rotation although unready" : "";
+  if (node->wish != announce::Wish::kNone)
+    return in_rotation ? name + " is in rotation against an operator's wish" : "";
+  if (start->says != TaskState::kReady) {
+    if (!in_rotation || may_be_held(world, pool, *start)) return "";
+    return name + " is in rotation although unready";
+  }
   return "";
 }
 
@@ -323,6 +398,7 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
       if (!node.is_member || node.start == Node::kNoStart || !is_there(node.status)) continue;
       const Start& start = world.starts()[node.start];
       if (!start.task_lives || !start.worker_lives || start.says != TaskState::kReady) continue;
+      if (node.wish != announce::Wish::kNone) continue;
       ModelPool* pool = live->find_pool(start.pool);
       if (pool == nullptr || !pool->takes_dynamic_servers || is_marked(host, start.server)) continue;
       // Of several that say they are at one place, one has it.
@@ -337,6 +413,7 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
                               server->port == there.place.port && server->address == to_text(there.place.addr).view();
         const ModelPool* its_pool = live->find_pool(there.pool);
         is_held = is_held || (its_pool != nullptr && !its_pool->takes_dynamic_servers);
+        is_held = is_held || other.wish != announce::Wish::kNone;
         serving += is_right ? 1 : 0;
         is_held = is_held || is_marked(host, there.server);
       }

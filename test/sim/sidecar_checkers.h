@@ -53,6 +53,14 @@ class RotationChecker final : public WorldObserver {
   SidecarBounds bounds_;
 };
 
+class FloorChecker final : public WorldObserver {
+ public:
+  void on_line(World& world, std::size_t host, haproxy::Stream stream, std::string_view line) override;
+
+ private:
+  std::map<std::pair<std::size_t, std::string>, Instant> going_;  // Taken out by a line that may be on its way yet.
+};
+
 class DeletionChecker final : public WorldObserver {
  public:
   explicit DeletionChecker(const SidecarBounds& bounds) : bounds_(bounds) {}
@@ -120,11 +128,13 @@ class SidecarCheckers {
   [[nodiscard]] std::string wrong(World& world, bool leftovers) const;
 
  private:
+  [[nodiscard]] static bool may_be_held(World& world, const ModelPool& pool, const Start& start);
   [[nodiscard]] std::string wrong_server(World& world, std::size_t host, const ModelPool& pool,
                                          const ModelServer& server, bool leftovers) const;
   SidecarBounds bounds_;
   LineChecker lines_;
   RotationChecker rotation_;
+  FloorChecker floor_;
   DeletionChecker deletion_;
   OperatorChecker operator_;
   TruthChecker truth_;

@@ -118,6 +118,7 @@ class SidecarSwarm {
       case SidecarFault::kPlaceTaken:
       case SidecarFault::kPlaceShared:
       case SidecarFault::kOldWord:
+      case SidecarFault::kWish:
         if (task != Node::kNoStart) cause_to_task(fault, task);
         return;
       case SidecarFault::kStorm: return storm();
@@ -179,6 +180,9 @@ class SidecarSwarm {
         fails_later(node, task, 30s);
       }
       begin_at(other, start.place.addr, start.place.port, false);
+    }
+    if (fault == SidecarFault::kWish) {
+      world_.set_wish(node, static_cast<announce::Wish>(rng().below(std::uint64_t{3})));
     }
     if (fault == SidecarFault::kOldWord && start.seq > 1) {
       world_.repeat_word(task, start.seq - 1, TaskState::kReady);
@@ -279,6 +283,7 @@ class SidecarSwarm {
       world_.host(i).deny(false);
     }
     world_.start_sidecar();
+    if (!rng().one_in(8)) world_.revive_machines();
     for (std::size_t node = 0; node < world_.nodes().size(); ++node) {
       const Node& of = world_.nodes()[node];
       if (of.start == Node::kNoStart) continue;
@@ -320,6 +325,7 @@ std::string_view to_text(SidecarFault fault) {
     case SidecarFault::kPlaceTaken: return "place-taken";
     case SidecarFault::kPlaceShared: return "place-shared";
     case SidecarFault::kOldWord: return "old-word";
+    case SidecarFault::kWish: return "wish";
     case SidecarFault::kStorm: return "storm";
     case SidecarFault::kFailsWrongly: return "fails-wrongly";
     case SidecarFault::kSuspect: return "suspect";
@@ -352,6 +358,8 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   core.registry.members_max = core.registry.tombstones_max = has_storms ? 512 : 64;
   core.registry.default_pool = announce::PoolName("web");
   core.policy.grace = rng.one_in(2) ? Duration(10s) : Duration(30s);
+  constexpr std::uint32_t kFloors[] = {50, 50, 50, 0, 100};
+  core.policy.removal_floor = kFloors[rng.below(std::uint64_t{5})];
   core.reconcile_interval = rng.one_in(2) ? Duration(5s) : Duration(1s);
   core.adoption_hold = rng.one_in(2) ? Duration(60s) : Duration(20s);
   core.session.watch_interval = rng.one_in(3) ? Duration(50ms) : Duration(250ms);
@@ -360,9 +368,10 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   core.session.reply_bytes_max = 1u << 18;
   core.server_options = *haproxy::ServerOptions::parse(
       rng.one_in(2) ? "check inter 2s downinter 200ms pool-max-conn -1 pool-purge-delay 5s observe layer4" : "");
+  core.check_first = core.server_options.has_check() && rng.one_in(3);
   const std::uint64_t hosts = rng.one_in(4) ? 2 : 1;
   for (std::uint64_t i = 0; i < hosts; ++i) {
-    core.sockets.push_back(FixedString<108>("/run/haproxy-" + std::to_string(i) + ".sock"));
+    core.sockets.push_back(FixedString<128>("/run/haproxy-" + std::to_string(i) + ".sock"));
     HostOptions host;
     const std::uint64_t version = rng.below(std::uint64_t{6});
     host.version = version < 4 ? HaproxyVersion::k26 : version == 4 ? HaproxyVersion::k30 : HaproxyVersion::k34;
@@ -384,6 +393,7 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   w.pause_max = rng.one_in(2) ? Duration(5s) : Duration(500ms);
   if (rng.one_in(3)) w.verify_lost_ppm = static_cast<std::uint32_t>(rng.below(std::uint64_t{200'000}));
   if (rng.one_in(3)) w.verify_wrong_ppm = static_cast<std::uint32_t>(rng.below(std::uint64_t{200'000}));
+  w.verify_is_sure = w.verify_lost_ppm == 0 && w.verify_wrong_ppm == 0;
   for (std::uint32_t& weight : out.weights) {
     const bool enabled = rng.one_in(2);
     const auto drawn = static_cast<std::uint32_t>(1 + rng.below(std::uint64_t{10}));

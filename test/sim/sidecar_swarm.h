@@ -27,6 +27,7 @@ enum class SidecarFault : std::uint8_t {
   kPlaceTaken,
   kPlaceShared,
   kOldWord,
+  kWish,
   kStorm,
   // Gossip.
   kFailsWrongly,

@@ -59,6 +59,7 @@ std::size_t World::begin(std::size_t node, const IpAddress& addr, std::uint16_t 
   of.start = number;
   of.addr = addr;
   of.is_member = true;
+  of.wish = announce::Wish::kNone;
   of.status = MemberStatus::kAlive;
   tell_member(node, word_delay());
   go_on_saying(number, 1, Duration{});
@@ -91,6 +92,7 @@ void World::kill_worker(std::size_t which) {
   Start& start = starts_[which];
   if (!start.worker_lives) return;
   start.worker_lives = false;
+  start.worker_died = now();
   for (const auto& host : hosts_) host->end_requests(to_text(start.place.addr), start.place.port);
 }
 
@@ -141,18 +143,31 @@ void World::set_address(std::size_t node, const IpAddress& addr) {
   tell_member(node, word_delay());
 }
 
+void World::set_wish(std::size_t node, announce::Wish wish) {
+  Node& of = nodes_[node];
+  if (!of.is_member || !is_there(of.status) || of.wish == wish) return;
+  of.wish = wish;
+  if (of.start != Node::kNoStart) starts_[of.start].accepted = false;
+  tell_member(node, word_delay());
+}
+
+void World::revive_machines() {
+  for (Start& start : starts_) start.host_lives = true;
+}
+
 // ---- how the sidecar hears of it
 
 void World::tell_member(std::size_t node, Duration delay) {
   Node& of = nodes_[node];
   of.told_until = std::max(of.told_until, now() + delay);
-  timeline_.at(of.told_until, [this, node, life = life_, status = of.status, addr = of.addr] {
+  timeline_.at(of.told_until, [this, node, life = life_, status = of.status, addr = of.addr, wish = of.wish] {
     if (life != life_ || !core_) return;
-    give({[this, node, status, addr] {
+    give({[this, node, status, addr, wish] {
             Told& told = told_[node];
             told.is_member = true;
             told.status = status;
             told.addr = addr;
+            told.wish = wish;
             if (!is_there(status) && told.start != Node::kNoStart) told.needs_word = true;
             if (status == MemberStatus::kReaped) {
               const bool had_word = told.start != Node::kNoStart;
@@ -164,6 +179,10 @@ void World::tell_member(std::size_t node, Duration delay) {
           },
           [this, node, status, addr](sidecar::Core& core, Instant at, sidecar::Outbox& out) {
             core.on_member(at, nodes_[node].name, addr, status, out);
+          }});
+    if (!core_) return;
+    give({nullptr, [this, node, wish](sidecar::Core& core, Instant at, sidecar::Outbox& out) {
+            core.on_wish(at, nodes_[node].name, wish, out);
           }});
   });
 }
@@ -260,12 +279,29 @@ bool World::is_good(std::size_t which) const {
   const Told& told = told_[start.node];
   if (!told.is_member || !is_there(told.status) || !(told.addr == start.place.addr)) return false;
   if (told.start != which || told.state != TaskState::kReady || told.needs_word || told.is_mixed) return false;
-  for (std::size_t i = 0; i < told_.size(); ++i) {  // Somebody else who claims the place.
+  if (told.wish != announce::Wish::kNone) return false;
+  return !is_claimed_by_others(which);
+}
+
+bool World::is_wanted(std::size_t which) const {
+  const Start& start = starts_[which];
+  const Node& node = nodes_[start.node];
+  if (node.start != which || !node.is_member || !is_there(node.status) || node.wish != announce::Wish::kNone)
+    return false;
+  if (!start.task_lives || !start.worker_lives || start.says != TaskState::kReady) return false;
+  HaproxyProcess* live = hosts_[0]->live();
+  const ModelPool* pool = live == nullptr ? nullptr : live->find_pool(start.pool);
+  return pool != nullptr && pool->takes_dynamic_servers;
+}
+
+bool World::is_claimed_by_others(std::size_t which) const {
+  const Start& start = starts_[which];
+  for (std::size_t i = 0; i < told_.size(); ++i) {
     if (i == start.node || told_[i].start == Node::kNoStart || !is_there(told_[i].status)) continue;
     const Start& other = starts_[told_[i].start];
-    if (other.place.port == start.place.port && told_[i].addr == start.place.addr) return false;
+    if (other.place.port == start.place.port && told_[i].addr == start.place.addr) return true;
   }
-  return true;
+  return false;
 }
 
 void World::note_told(std::size_t node) {

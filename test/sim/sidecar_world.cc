@@ -1,6 +1,7 @@
 #include "sim/sidecar_world.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal::test {
 namespace {
@@ -162,19 +163,37 @@ void World::drain() {
   for (const sidecar::Verify& wanted : outbox_->verifies) verify(wanted);
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     if (!outbox_->session(i).events.empty()) fail("the session's events are left to the shell");
+    haproxy::SessionOutbox& out = outbox_->session(i);
+    auto& connections = links_[i]->connections;
+    for (std::size_t s = 0; s < haproxy::kStreams; ++s) {
+      if (!out.wants_close(static_cast<haproxy::Stream>(s)) || connections[s] == 0) continue;
+      hosts_[i]->close(connections[s]);
+      connections[s] = 0;
+    }
+    if (const auto to = out.hands_over()) hand_over(i, static_cast<std::size_t>(*to));
     for (std::size_t s = 0; s < haproxy::kStreams; ++s) carry_out(i, static_cast<haproxy::Stream>(s));
   }
   take_events();
   outbox_->clear();
 }
 
+/// The main connection goes on as another stream.
+void World::hand_over(std::size_t host, std::size_t stream) {
+  auto& connections = links_[host]->connections;
+  if (connections[stream] != 0) fail("a connection is handed over to a stream that is open");
+  connections[stream] = std::exchange(connections[0], 0);
+  if (connections[stream] != 0) return;
+  timeline_.after(1us, [this, host, stream, life = life_] {  // It had broken already.
+    if (life != life_) return;
+    give({nullptr, [host, stream](sidecar::Core& core, Instant at, sidecar::Outbox& out) {
+            core.on_closed(at, host, static_cast<haproxy::Stream>(stream), out);
+          }});
+  });
+}
+
 void World::carry_out(std::size_t host, haproxy::Stream stream) {
   haproxy::SessionOutbox& out = outbox_->session(host);
   std::uint64_t& connection = links_[host]->connections[static_cast<std::size_t>(stream)];
-  if (out.wants_close(stream) && connection != 0) {
-    hosts_[host]->close(connection);
-    connection = 0;
-  }
   if (out.wants_connect(stream)) {
     if (connection != 0) fail("a connect on a stream that is open");
     connection = hosts_[host]->connect();

@@ -30,6 +30,7 @@ struct WorldOptions {
   Duration member_first_max = 2s;  // A fresh sidecar meets the members,
   Duration word_first_max = 8s;    // hears what each says,
   Duration ready_after_max = 5s;   // and is told that the cluster has been joined.
+  bool verify_is_sure = true;      // Neither of the two, from the beginning.
   // What the checkers hold the core to; they do not believe its options.
   Duration promised_hold{};
   Duration promised_watch{};
@@ -52,7 +53,8 @@ struct Start {
   bool task_lives = true;    // It goes on saying so.
   bool worker_lives = true;  // Somebody answers at the place.
   bool host_lives = true;    // Without it a connect times out instead of being refused.
-  bool accepted = false;     // Was told so, of its last word.
+  Instant worker_died = kNever;
+  bool accepted = false;  // Was told so, of its last word.
   bool ever_accepted = false;
   bool drained = false;  // Was told so.
   Instant departs_at = kNever;
@@ -63,8 +65,9 @@ struct Node {
   IpAddress addr;
   sidecar::MemberStatus status = sidecar::MemberStatus::kReaped;
   bool is_member = false;
-  std::size_t start = kNoStart;  // The last one.
-  Instant told_until{};          // Gossip's news of one node keep their order.
+  announce::Wish wish = announce::Wish::kNone;  // An operator's, by way of the task's tag.
+  std::size_t start = kNoStart;                 // The last one.
+  Instant told_until{};                         // Gossip's news of one node keep their order.
   static constexpr std::size_t kNoStart = ~std::size_t{0};
 };
 
@@ -77,6 +80,7 @@ struct Told {
   std::uint64_t seq = 0;
   announce::TaskState state = announce::TaskState::kUnknown;
   bool needs_word = false;
+  announce::Wish wish = announce::Wish::kNone;
   bool is_forgotten = false;  // It had a word, and is no member any more.
   bool is_mixed = false;      // Of two starts in an order that leaves it open which one counts.
 };
@@ -146,6 +150,9 @@ class World {
   /// What gossip says of the node, whatever is true.
   void set_status(std::size_t node, sidecar::MemberStatus status);
   void set_address(std::size_t node, const IpAddress& addr);
+  void set_wish(std::size_t node, announce::Wish wish);
+  /// The machines of dead tasks run again: who connects there is refused.
+  void revive_machines();
   /// An old word that has been on its way for long.
   void repeat_word(std::size_t start, std::uint64_t seq, announce::TaskState state);
   [[nodiscard]] bool answers(const Endpoint& place) const;
@@ -159,6 +166,10 @@ class World {
   [[nodiscard]] bool is_good(std::size_t start) const;
   /// The last moment at which it was not so.
   [[nodiscard]] Instant good_since(std::size_t start) const { return good_since_[start]; }
+  /// In truth: its task lives, is ready and a member, nobody wishes otherwise, and its pool can take servers.
+  [[nodiscard]] bool is_wanted(std::size_t start) const;
+  /// The sidecar has been told of somebody else at the start's place.
+  [[nodiscard]] bool is_claimed_by_others(std::size_t start) const;
   [[nodiscard]] bool is_ours(std::string_view server) const;
 
   // ---- HAProxy
@@ -220,6 +231,7 @@ class World {
   void give(Input input);
   void drive(const Input& input);
   void drain();
+  void hand_over(std::size_t host, std::size_t stream);
   void carry_out(std::size_t host, haproxy::Stream stream);
   void verify(const sidecar::Verify& wanted);
   void take_events();
