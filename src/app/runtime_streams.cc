@@ -53,12 +53,13 @@ class RuntimeStreams::Line final : public reactor::ClientStreamHandler {
   }
 
  private:
-  enum class State : std::uint8_t { kClosed, kConnecting, kConnected, kFailed, kTaken, kBroken };
+  enum class State : std::uint8_t { kClosed, kConnecting, kConnected, kFailed, kBroken };
 
   void connect() {
     Proxy& proxy = owner_.proxies_[proxy_];
     if (!proxy.lock.try_lock()) {
-      state_ = State::kTaken;
+      state_ = State::kFailed;
+      failure_ = RuntimeFailure::kTaken;
       why_ = "another sidecar drives this socket: " + proxy.lock.holder();
       return owner_.loop_.post([this] { tell(); });
     }
@@ -68,8 +69,7 @@ class RuntimeStreams::Line final : public reactor::ClientStreamHandler {
                                                          : stream_.connect(socket.name, socket.kind == Kind::kAbstract);
     state_ = State::kConnecting;
     if (!begun.ok()) {
-      state_ = State::kFailed;
-      why_ = begun.error().message;
+      fail(begun.error());
     } else if (socket.kind == Kind::kTcp) {
       return;  // on_opened or on_closed.
     }
@@ -81,21 +81,26 @@ class RuntimeStreams::Line final : public reactor::ClientStreamHandler {
       case State::kClosed:
       case State::kConnected: return;  // Told already, or not wanted any more.
       case State::kConnecting: state_ = State::kConnected; return owner_.handler_.on_runtime_connected(proxy_, which_);
-      case State::kFailed:
-      case State::kTaken: {
-        const bool is_taken = std::exchange(state_, State::kClosed) == State::kTaken;
-        return owner_.handler_.on_runtime_failed(proxy_, which_, why_, is_taken);
+      case State::kFailed: {
+        state_ = State::kClosed;
+        return owner_.handler_.on_runtime_failed(proxy_, which_, why_, failure_);
       }
       case State::kBroken: state_ = State::kClosed; return owner_.handler_.on_runtime_closed(proxy_, which_);
     }
+  }
+
+  void fail(const Error& why) {
+    state_ = State::kFailed;
+    const bool is_nobody = why.code == ECONNREFUSED || why.code == ENOENT;
+    failure_ = is_nobody ? RuntimeFailure::kNobody : RuntimeFailure::kOther;
+    why_ = why.message;
   }
 
   void on_opened() override { tell(); }
   void on_bytes(Bytes bytes) override { owner_.handler_.on_runtime_bytes(proxy_, which_, bytes); }
   void on_closed(const Error& why) override {
     if (state_ == State::kConnecting) {
-      state_ = State::kFailed;
-      why_ = why.message;
+      fail(why);
     } else {
       state_ = State::kBroken;
     }
@@ -107,6 +112,7 @@ class RuntimeStreams::Line final : public reactor::ClientStreamHandler {
   const haproxy::Stream which_;
   reactor::ClientStream stream_;
   State state_ = State::kClosed;
+  RuntimeFailure failure_ = RuntimeFailure::kOther;
   std::string why_;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,12 +16,18 @@
 
 namespace shoal::app {
 
+enum class RuntimeFailure : std::uint8_t {
+  kOther,
+  kNobody,  // No such socket, or nobody listens there.
+  kTaken,   // Another sidecar drives the socket.
+};
+
 /// Never called inside RuntimeStreams::carry_out.
 class RuntimeStreamsHandler {
  public:
   virtual void on_runtime_connected(std::size_t proxy, haproxy::Stream stream) = 0;
-  /// `is_taken`: another sidecar drives the socket.
-  virtual void on_runtime_failed(std::size_t proxy, haproxy::Stream stream, const std::string& why, bool is_taken) = 0;
+  virtual void on_runtime_failed(std::size_t proxy, haproxy::Stream stream, const std::string& why,
+                                 RuntimeFailure failure) = 0;
   virtual void on_runtime_bytes(std::size_t proxy, haproxy::Stream stream, Bytes bytes) = 0;
   virtual void on_runtime_closed(std::size_t proxy, haproxy::Stream stream) = 0;
 

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t kWriteBytesMax = 64 * 1024;       // In one call on the main stream; the rest follows the answers.
 constexpr std::size_t kProbeReplyBytesMax = 16 * 1024;  // `show info` has 1.3 kB.
 constexpr std::size_t kFeedBytes = 8 * 1024;
+constexpr Duration kSteadyAfter = 1s;  // A session that lasted so long is worth a new one at once.
 constexpr std::string_view kCurrentWorker = "@1 ";
 
 bool is_old(Stream stream) { return stream != Stream::kMain && stream != Stream::kProbe; }
@@ -99,17 +100,21 @@ void RuntimeSession::on_connected(Instant now, Stream stream, SessionOutbox& out
     return;
   }
   if (stage_ != Stage::kConnecting) return;
+  nobody_since_ = kNever;
   stage_ = Stage::kGreeting;
   answer_until_ = now + options_.command_deadline;
   send_line(kPromptLine, out);
 }
 
-void RuntimeSession::on_connect_failed(Instant now, Stream stream, std::string_view text, SessionOutbox& out) {
+void RuntimeSession::on_connect_failed(Instant now, Stream stream, std::string_view text, bool nobody_listens,
+                                       SessionOutbox& out) {
   SHOAL_ASSERT(out.events.empty());
   if (is_old(stream)) return on_closed(now, stream, out);
   // A probe that is refused says nothing about the process on the main stream; that one is watched by itself.
   if (stream == Stream::kProbe) return end_probe(now);
   if (stage_ != Stage::kConnecting) return;
+  // A process that has only fallen silent may go on without its listening socket.
+  nobody_since_ = nobody_listens && !lost_silent_ ? earlier(nobody_since_, now) : kNever;
   stage_ = Stage::kWaiting;
   lose(now, text, false, out);
 }
@@ -284,7 +289,9 @@ void RuntimeSession::become_ready(Instant now, SessionOutbox& out) {
   info_ = new_info_;
   known_ = true;
   stage_ = Stage::kReady;
-  backoff_ = options_.backoff_min;
+  ready_since_ = now;
+  nobody_since_ = kNever;
+  lost_silent_ = false;
   answer_until_ = kNever;
   down_text_.clear();
   watch_at_ = now + options_.watch_interval;
@@ -392,7 +399,10 @@ void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionO
     down.text = down_text_.view();
     out.events.push_back(down);
   }
-  if (soon) return start_connect(now, out);
+  // One that greets and is gone again, or is another process each time, is not run after in a tight loop.
+  const bool was_steady = was_ready && now - ready_since_ >= kSteadyAfter;
+  if (was_steady) backoff_ = options_.backoff_min;
+  if (soon && was_steady) return start_connect(now, out);
   reconnect_at_ = now + rng_.jittered(backoff_);
   backoff_ = std::min(backoff_ * 2, options_.backoff_max);
 }
@@ -481,6 +491,7 @@ std::string_view RuntimeSession::silence() const {
 void RuntimeSession::on_deadline(Instant now, SessionOutbox& out) {
   SHOAL_ASSERT(out.events.empty());
   if (now >= answer_until_) {
+    lost_silent_ = lost_silent_ || stage_ == Stage::kReady;
     lose(now, silence(), false, out);
   }
   if (stage_ == Stage::kWaiting && now >= reconnect_at_) start_connect(now, out);

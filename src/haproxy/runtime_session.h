@@ -38,7 +38,7 @@ struct SessionOptions {
   Duration command_deadline = 2s;  // From the moment a command is the oldest unanswered one.
   Duration connect_deadline = 2s;  // An eleventh connection is accepted by the kernel and never answered.
   Duration backoff_min = 50ms;
-  Duration backoff_max = 2s;
+  Duration backoff_max = 500ms;  // A connect costs little, and a HAProxy that is back waits empty.
   Duration watch_interval = 50ms;
   Duration probe_interval = 1s;
   std::uint32_t window = 64;  // Commands on their way at once; HAProxy stops reading when nobody reads its answers.
@@ -122,7 +122,8 @@ class RuntimeSession final {
 
   void on_connected(Instant now, Stream stream, SessionOutbox& out);
   /// `text` is the system's reason ("Permission denied"); kept for `down_text`.
-  void on_connect_failed(Instant now, Stream stream, std::string_view text, SessionOutbox& out);
+  /// `nobody_listens`: there is no such socket, or nobody behind it; anything else says nothing about the process.
+  void on_connect_failed(Instant now, Stream stream, std::string_view text, bool nobody_listens, SessionOutbox& out);
   void on_bytes(Instant now, Stream stream, Bytes bytes, SessionOutbox& out);
   void on_closed(Instant now, Stream stream, SessionOutbox& out);
   void on_deadline(Instant now, SessionOutbox& out);
@@ -136,6 +137,9 @@ class RuntimeSession final {
   [[nodiscard]] bool can_begin() const { return stage_ == Stage::kReady && !in_batch_; }
 
   [[nodiscard]] bool is_up() const { return stage_ == Stage::kReady; }
+  /// Since when nobody has listened on the socket, without a connect that said otherwise; kNever while somebody does,
+  /// or that is not known.
+  [[nodiscard]] Instant nobody_since() const { return nobody_since_; }
   /// Of the connected process; of the last one while down.
   [[nodiscard]] const Info& info() const { return info_; }
   /// What that process's version can do.
@@ -202,6 +206,9 @@ class RuntimeSession final {
   Instant answer_until_ = kNever;  // Of the connect, or of the oldest unanswered command.
   Instant watch_at_ = kNever;
   Duration backoff_;
+  Instant ready_since_{};
+  Instant nobody_since_ = kNever;
+  bool lost_silent_ = false;  // The last process has not ended its connection; it fell silent.
 
   Info info_;
   const Traits* traits_ = &traits_of("");

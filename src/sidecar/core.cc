@@ -1,6 +1,7 @@
 #include "sidecar/core.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal::sidecar {
 namespace {
@@ -231,9 +232,9 @@ void Core::on_connected(Instant now, std::size_t proxy, haproxy::Stream stream, 
 }
 
 void Core::on_connect_failed(Instant now, std::size_t proxy, haproxy::Stream stream, std::string_view text,
-                             Outbox& out) {
+                             bool nobody_listens, Outbox& out) {
   begin_input(now, out);
-  proxies_[proxy].session.on_connect_failed(now, stream, text, out.session(proxy));
+  proxies_[proxy].session.on_connect_failed(now, stream, text, nobody_listens, out.session(proxy));
   take_session_events(now, proxy, out);
   pump(now, out);
 }
@@ -292,6 +293,8 @@ void Core::pump(Instant now, Outbox& out) {
     take_changed_facts(now);
   }
   for (std::size_t i = 0; i < proxies_.size(); ++i) {
+    Proxy& proxy = proxies_[i];
+    if (std::exchange(proxy.gone, is_gone(proxy)) != proxy.gone) all_standings_changed();
     act(now, i, out);
     watch_old(now, proxies_[i]);
   }

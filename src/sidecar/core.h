@@ -114,7 +114,8 @@ class Core final {
 
   // The runtime sockets.
   void on_connected(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out);
-  void on_connect_failed(Instant now, std::size_t proxy, haproxy::Stream stream, std::string_view text, Outbox& out);
+  void on_connect_failed(Instant now, std::size_t proxy, haproxy::Stream stream, std::string_view text,
+                         bool nobody_listens, Outbox& out);
   void on_bytes(Instant now, std::size_t proxy, haproxy::Stream stream, Bytes bytes, Outbox& out);
   void on_closed(Instant now, std::size_t proxy, haproxy::Stream stream, Outbox& out);
 
@@ -165,6 +166,7 @@ class Core final {
     bool has_shares = false;
     Instant old_at;  // When the servers of old processes are gone through again.
     bool level_told = false;
+    bool gone = false;  // As `is_gone` said last.
     std::string_view fault_told;
   };
 
@@ -235,6 +237,7 @@ class Core final {
   void explain(const Fact& fact, announce::Standing& standing) const;
   void explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t number, const Server* server,
                      announce::Standing& standing) const;
+  [[nodiscard]] bool is_gone(const Proxy& proxy) const;
   [[nodiscard]] ServerView view_of(Instant now, std::size_t proxy, std::uint32_t index) const;
 
   void log_event(Outbox& out, EventKind kind, std::size_t proxy, const Server* server, std::string_view text);

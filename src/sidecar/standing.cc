@@ -9,6 +9,9 @@
 namespace shoal::sidecar {
 namespace {
 
+/// Longer than any change of HAProxy's socket at a reload.
+constexpr Duration kNobodyFor = 1s;
+
 using announce::Reason;
 using announce::Standing;
 
@@ -139,6 +142,12 @@ const Server* Core::find_server(const Proxy& proxy, const Fact& fact, std::strin
   return nullptr;
 }
 
+/// No process of that HAProxy is left that could send requests.
+bool Core::is_gone(const Proxy& proxy) const {
+  const Instant since = proxy.session.nobody_since();
+  return since != kNever && now_ - since >= kNobodyFor;
+}
+
 announce::Standing Core::standing(std::string_view node, const announce::Generation& generation) const {
   Standing result;
   result.proxies_total = static_cast<std::uint32_t>(proxies_.size());
@@ -155,14 +164,18 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
   result.server = announce::ServerName(name.view());
   const bool is_ours = !is_current || !fact.name_taken;
   result.in_rotation = is_current && is_ours && !fact.departed && result.proxies_up > 0;
-  result.out = result.drained = result.proxies_up > 0;
+  result.out = result.drained = true;
   for (const Proxy& proxy : proxies_) {
     const Server* server = is_ours ? find_server(proxy, fact, name.view(), is_current) : nullptr;
     if (server != nullptr && server->has_old()) {  // In an old process, also while the new one does not answer yet.
       result.drained = false;
       result.in_flight += server->old_in_flight();
     }
-    if (!proxy.session.is_up()) continue;
+    if (!proxy.session.is_up()) {
+      // One that is silent may still have the server, and send it requests.
+      if (!is_gone(proxy)) result.out = result.drained = false;
+      continue;
+    }
     const bool is_present = server != nullptr && server->observed.present;
     result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
                          same_place(server->observed.address, fact.place());

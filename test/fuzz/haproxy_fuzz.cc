@@ -126,7 +126,7 @@ void session(fuzz::Input& in) {
       case 2:
         if (link == Link::kConnecting) {
           link = Link::kNone;
-          session.on_connect_failed(now, stream, "refused", out);
+          session.on_connect_failed(now, stream, "refused", true, out);
         }
         break;
       case 3:

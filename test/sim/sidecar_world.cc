@@ -304,7 +304,7 @@ void World::Link::on_connected(std::uint64_t connection) {
 void World::Link::on_connect_failed(std::uint64_t connection) {
   world_.note(31, "refused");
   give(connection, true, [host = host_](sidecar::Core& core, Instant at, haproxy::Stream stream, sidecar::Outbox& out) {
-    core.on_connect_failed(at, host, stream, "Connection refused", out);
+    core.on_connect_failed(at, host, stream, "Connection refused", true, out);
   });
 }
 

@@ -265,7 +265,7 @@ TEST_CASE("A HAProxy that never answers is told of once, with what to look at; a
   b.now = b.session.next_deadline();
   b.session.on_deadline(b.now, b.out);
   b.out.clear();
-  b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
+  b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", false, b.out);
   CHECK(b.lost());
   CHECK(b.session.down_text() == "Permission denied");
 }
@@ -292,7 +292,7 @@ TEST_CASE("Reconnecting backs off from 50 ms to 2 s, with jitter, for ever") {
   b.session.on_deadline(b.now, b.out);
   for (int i = 0; i < 20; ++i) {
     b.out.clear();
-    b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
+    b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", false, b.out);
     CHECK(b.out.events.empty() == (i > 0));  // Told once: nothing else has changed for the owner.
     b.out.clear();
     waits.push_back(b.session.next_deadline() - b.now);

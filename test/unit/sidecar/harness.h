@@ -230,7 +230,7 @@ class Harness {
     if (line != input.line) return;  // Of a connection that has been closed since.
     switch (input.kind) {
       case Input::kConnected: return core->on_connected(now, input.proxy, stream, outbox_);
-      case Input::kFailed: return core->on_connect_failed(now, input.proxy, stream, input.bytes, outbox_);
+      case Input::kFailed: return core->on_connect_failed(now, input.proxy, stream, input.bytes, true, outbox_);
       case Input::kBytes:
         // In two pieces, so that no test depends on how a stream cuts its bytes.
         core->on_bytes(now, input.proxy, stream, as_bytes(input.bytes.substr(0, input.bytes.size() / 2)), outbox_);
