@@ -137,7 +137,7 @@ void Announcer::notice_no_sidecar(AnnouncerOutbox& out) {
 
 void Announcer::set_ready(Instant now, const Announcement& what, AnnouncerOutbox& out) {
   tick(now, out);
-  if (statement_ == Statement::kDeparting) return;
+  if (statement_ == Statement::kDeparting && !returns_) return;
   const bool same = statement_ == Statement::kReady && what_.port == what.port && what_.pool == what.pool &&
                     what_.weight == what.weight;
   if (same) return;
@@ -164,11 +164,14 @@ void Announcer::repeat(Instant now, AnnouncerOutbox& out) {
   if (was_announced_) say(now, out);
 }
 
-void Announcer::depart(Instant now, Duration timeout, AnnouncerOutbox& out) {
+void Announcer::depart(Instant now, Duration timeout, AnnouncerOutbox& out, bool returns) {
   tick(now, out);
-  if (statement_ == Statement::kDeparting) return;
-  what_.state = TaskState::kDeparting;
+  if (statement_ == Statement::kDeparting && (returns || !returns_)) return;
+  // In a solicit's answer "departing" is the last word of a start.
+  what_.state = returns ? TaskState::kUnready : TaskState::kDeparting;
   statement_ = Statement::kDeparting;
+  returns_ = returns;
+  all_drained_ = false;
   departing_since_ = now;
   depart_timeout_ = timeout;
   say(now, out);
@@ -256,6 +259,7 @@ void Announcer::ask(Instant now, Sidecar& sidecar, AnnouncerOutbox& out) {
     departure.timeout_seconds =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(depart_timeout_).count());
     departure.generation = what_.generation;
+    departure.returns = returns_;
     query.query = kDepartQuery;
     query.payload = out.encode(departure);
   } else {

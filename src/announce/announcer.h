@@ -69,15 +69,16 @@ class Announcer final {
   void on_deadline(Instant now, AnnouncerOutbox& out);
 
   /// `what`: port, pool and weight; the rest is filled in here. Saying what is already said changes nothing.
-  /// Once departing it is ignored: a depart is final for its start.
+  /// Once departing for good it is ignored: such a depart is final for its start.
   void set_ready(Instant now, const Announcement& what, AnnouncerOutbox& out);
   /// Says the present statement once more to everybody: this node has got another name.
   void repeat(Instant now, AnnouncerOutbox& out);
   /// Withdraws without leaving. Nothing is sent when nothing had been announced.
   void set_unready(Instant now, AnnouncerOutbox& out);
   /// Out of rotation, everywhere. `timeout` tells the sidecars how long the drain may take. When nothing had been
-  /// announced, or nobody is there and nobody had accepted us, AllDrained comes with this very call.
-  void depart(Instant now, Duration timeout, AnnouncerOutbox& out);
+  /// announced, or nobody is there and nobody had accepted us, AllDrained comes with this very call. With
+  /// `returns` (a worker's renewal, another pool) the next set_ready announces this start again.
+  void depart(Instant now, Duration timeout, AnnouncerOutbox& out, bool returns = false);
 
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] Drain drain() const;
@@ -144,6 +145,7 @@ class Announcer final {
   bool all_drained_ = false;
   Instant departing_since_{};
   Duration depart_timeout_{};
+  bool returns_ = false;  // With kDeparting: not for good.
   std::uint64_t next_token_ = 1;
   FixedVector<Sidecar> sidecars_;
   Counters counters_;

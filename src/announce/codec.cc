@@ -194,6 +194,7 @@ Bytes encode(const Departure& message, MutableBytes memory) {
   raw.start_id = message.generation.start_id;
   raw.seq = message.generation.seq;
   set_text(raw.backend, message.pool);
+  raw.returns = message.returns;
   return encode(memory, shoal_v1_DepartRequest_fields, raw);
 }
 
@@ -208,6 +209,7 @@ std::optional<Departure> decode_departure(Bytes payload) {
   out.port = static_cast<std::uint16_t>(raw.port);
   if (!out.pool.assign(text_in(raw.backend))) return std::nullopt;
   out.timeout_seconds = raw.timeout_seconds;
+  out.returns = raw.returns;
   out.generation = {raw.start_id, raw.seq};
   return out;
 }

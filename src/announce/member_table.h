@@ -24,6 +24,7 @@ struct MemberRecord {
   // The statement in force, or (has_claim) the one that waits for its claim to be confirmed.
   bool has_statement = false;  // `said` holds the newest word of this member.
   bool departed = false;       // ... which is a depart: final for its start.
+  bool returns = false;        // ... which is a depart that is not final.
   bool ended = false;          // The member failed or left since `said`: any start's next announcement is news.
   bool has_claim = false;      // `said` has not been forwarded: the claim is not confirmed.
   bool confirmed = false;      // Of start `said.generation.start_id`, at this address.

@@ -47,6 +47,7 @@ struct Departure {
   PoolName pool;
   std::uint32_t timeout_seconds = 0;
   Generation generation;
+  bool returns = false;  // Not final for its start: a later announce of it, with a higher seq, counts again.
 };
 
 enum class Reason : std::uint8_t { kNone, kRetry, kFix };

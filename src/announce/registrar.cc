@@ -223,7 +223,8 @@ void Registrar::judge_departure(Instant now, std::uint64_t ref, std::uint32_t sl
     case Freshness::kNews:
       ++counters_.departs_forwarded;
       member.has_statement = true;
-      member.departed = true;
+      member.departed = !said->returns;
+      member.returns = said->returns;
       member.has_claim = false;
       member.said.state = TaskState::kDeparting;
       member.said.generation = said->generation;
@@ -256,6 +257,7 @@ Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Anno
     return is_repeat ? Freshness::kRepeat : Freshness::kNews;
   }
   if (member.departed || now_said.seq < known.seq) return Freshness::kStale;
+  if (member.returns && now_said.seq == known.seq && !member.ended) return Freshness::kStale;
   if (now_said.seq > known.seq || member.ended) return Freshness::kNews;
   return Freshness::kRepeat;
 }
@@ -265,6 +267,7 @@ Registrar::Freshness Registrar::freshness(const MemberRecord& member, const Depa
   const Generation& known = member.said.generation;
   const Generation& now_said = said.generation;
   if (member.departed) return Freshness::kRepeat;
+  if (member.returns && said.returns && now_said.seq == known.seq) return Freshness::kRepeat;
   if (now_said.start_id == 0) return Freshness::kNews;
   return now_said.seq > known.seq ? Freshness::kNews : Freshness::kStale;
 }
@@ -276,6 +279,7 @@ void Registrar::take(Instant now, std::uint32_t slot, const Announcement& said, 
   if (is_other_start || member.ended) member.confirmed = false;
   member.has_statement = true;
   member.departed = false;
+  member.returns = false;
   member.ended = false;
   member.said = said;
   member.standing_valid = false;

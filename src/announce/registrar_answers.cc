@@ -51,7 +51,8 @@ void Registrar::wait_or_answer(Instant now, Kind kind, std::uint64_t ref, std::u
 }
 
 bool Registrar::answer_if_settled(Kind kind, std::uint64_t ref, const MemberRecord& member, RegistrarOutbox& out) {
-  const bool is_overtaken = kind == Kind::kAnnounce && member.departed;  // A depart came while it waited.
+  const bool is_overtaken =
+      kind == Kind::kAnnounce && (member.departed || member.returns);  // A depart came while it waited.
   if (is_overtaken) {
     answer_as_it_stands(kind, ref, member, out);
     return true;
@@ -93,6 +94,12 @@ void Registrar::answer_as_it_stands(Kind kind, std::uint64_t ref, const MemberRe
     out.add(Answer{ref, out.encode(answer)});
     return;
   }
+  if (member.returns) {
+    answer.reason = Reason::kRetry;
+    answer.reason_text = ReasonText("this start has departed for a while; it returns with a later announce");
+    out.add(Answer{ref, out.encode(answer)});
+    return;
+  }
   answer.accepted = is_in_force(member.said.state, standing);
   if (!answer.accepted) {
     answer.pending = standing.reason == Reason::kNone;
@@ -110,6 +117,7 @@ void Registrar::answer_pending(Kind kind, std::uint64_t ref, const MemberRecord&
     DepartAnswer answer;
     fill(answer, standing);
     answer.pending = true;
+    answer.reason_text = standing.reason_text;
     answer.in_flight = standing.in_flight;
     out.add(Answer{ref, out.encode(answer)});
     return;

@@ -43,6 +43,7 @@ sidecar::Options core_options(const config::Config& config, const Endpoint& adve
   options.policy.removal_floor = config.haproxy.removal_floor;
   options.policy.allow_loopback = advertise.addr.is_loopback();
   options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
+  options.dry_run = config.haproxy.dry_run;
   options.check_first = config.haproxy.verify == config::Verify::kCheck;
   for (const std::string& pool : config.haproxy.backends) {
     const auto name = haproxy::BackendName::parse(pool);
@@ -113,7 +114,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         control_(loop_, config, log_, gossip_,
                  [](const announce::Steering&) { return std::string("this is a sidecar"); }),
         pool_file_(loop_, log_),
-        core_out_(config.haproxy.sockets.size(), haproxy::SessionOptions{}),
+        core_out_(config.haproxy.sockets.size(), haproxy::SessionOptions{}, config.haproxy.dry_run),
         streams_(loop_, config.haproxy.sockets,
                  "shoal sidecar " + config.node.name + ", process " + std::to_string(::getpid()), *this),
         probes_(
@@ -162,6 +163,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         std::make_unique<announce::RegistrarOutbox>(options.queries_max, options.held_max, options.solicits_max);
     core_ = std::make_unique<sidecar::Core>(core_options(config_, gossip_.advertise()), rng_.fork(), loop_.now());
     for (std::size_t i = 0; i < core_->proxies(); ++i) {
+      if (config_.haproxy.dry_run) log_.warn("dry run: HAProxy is asked, and told nothing (haproxy.dry_run)");
       log_.info("sidecar started", {{"node", config_.node.name}, {"socket", socket_text(i)}});
     }
     gossip_.start(tags_of(config_, "sidecar", "ready"));
@@ -375,6 +377,9 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       static_cast<void>(probes_.start(verify.id, verify.place, loop_.now() + verify.deadline));
     }
     for (const sidecar::Event& event : core_out_.events) note(event);
+    for (const sidecar::WouldSend& line : core_out_.would_send) {
+      log_.info("dry run: would send", {{"socket", config_.haproxy.sockets[line.proxy].text}, {"command", line.text}});
+    }
     core_out_.clear();
     core_timer_.at(core_->next_deadline());
   }

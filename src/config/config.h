@@ -151,6 +151,7 @@ struct Haproxy {
   std::vector<std::string> command;  // HAProxy's argv, where shoal starts and supervises it. Empty: somebody else does.
                                      // The first socket, a path, is then that HAProxy's.
   std::uint32_t removal_floor = 50;  // Percent, 0 to 100.
+  bool dry_run = false;
 };
 
 struct Sidecar {

@@ -109,6 +109,11 @@ std::string set_ready(const Setting& setting, const Words& words, Config& config
   return set_choice<&Config::worker, &Worker::ready>(setting, words, config);
 }
 
+std::string read_bool(std::string_view text, bool& out) {
+  out = text == "true";
+  return out || text == "false" ? std::string() : "is neither true nor false";
+}
+
 std::string read_percent(std::string_view text, std::uint32_t& out) {
   const std::string_view number = !text.empty() && text.back() == '%' ? text.substr(0, text.size() - 1) : text;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), out);
@@ -320,6 +325,9 @@ constexpr std::array kSettings = {
     Setting{"haproxy.removal_floor", "", Type::kText, Concerns::kSidecar, false, "PERCENT", "50%", "", "\"50%\"",
             "Share of a pool that failed and unready tasks never take out while their places do not refuse.", 0, 0,
             &set_read<&read_percent, &Config::haproxy, &Haproxy::removal_floor>},
+    Setting{"haproxy.dry_run", "", Type::kChoice, Concerns::kSidecar, false, kFalseOrTrue, "false", "", "true",
+            "Says in the log what HAProxy would be told, and tells it nothing.", 0, 0,
+            &set_read<&read_bool, &Config::haproxy, &Haproxy::dry_run>},
 
     Setting{"sidecar.solicit_interval", "--solicit-interval", Type::kDuration, Concerns::kSidecar, false, kTime, "30s",
             "", "\"30s\"", "How often tasks that are not known well are asked to announce again.", kSecond, kHour,

@@ -31,6 +31,9 @@ enum class Type : std::uint8_t {
   kCommand,   // An argv; in the environment a JSON array.
 };
 
+/// The choices of a setting that is true or false; in the file without quotation marks, or with them.
+inline constexpr std::string_view kFalseOrTrue = "false|true";
+
 enum class Concerns : std::uint8_t { kBoth, kSidecar, kTask };
 
 struct Setting {

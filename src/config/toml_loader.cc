@@ -195,6 +195,10 @@ class Walk {
       case Type::kText:
       case Type::kChoice:
       case Type::kDuration:
+        if (node.is_boolean() && setting.unit == kFalseOrTrue) {
+          words.push_back(node.as_boolean()->get() ? "true" : "false");
+          return {};
+        }
         if (!node.is_string()) return wrong_type(setting, node);
         words.push_back(node.as_string()->get());
         return {};

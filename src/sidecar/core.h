@@ -44,6 +44,7 @@ struct Options {
   haproxy::ServerOptions server_options;  // haproxy.server_options
   std::vector<PoolOptions> pool_options;  // haproxy.pool.NAME.server_options, in place of the general ones.
   bool check_first = false;               // haproxy.verify = "check": no request before HAProxy's own check has passed.
+  bool dry_run = false;                   // HAProxy is asked, and told nothing; what it would be told is in the outbox.
   Duration reconcile_interval = 5s;
   Duration adoption_hold = 60s;
   Duration batch_gap = 5ms;  // Least time from the end of a batch to the next one.
@@ -204,6 +205,10 @@ class Core final {
 
   // core_steps.cc: what HAProxy is told.
   void act(Instant now, std::size_t proxy, Outbox& out);
+  static constexpr std::size_t kCommandsOfAStepMax = 5;  // add, enable health, enable server, health down, weight.
+  using StepCommands = InlineVector<haproxy::Command, kCommandsOfAStepMax>;
+  [[nodiscard]] StepCommands commands_of(const Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step) const;
+  void say_step(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal, Step step, Outbox& out);
   [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy, Outbox& out);
   void add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step);
   [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy);

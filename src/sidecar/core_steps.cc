@@ -1,5 +1,6 @@
 // What HAProxy is told: from wanted and observed to one batch of commands.
 #include <algorithm>
+#include <utility>
 
 #include "haproxy/versions.h"
 #include "sidecar/core.h"
@@ -7,10 +8,9 @@
 namespace shoal::sidecar {
 namespace {
 
-constexpr std::size_t kDrainPollsMax = 256;     // In one batch; the others have their turn in the next.
-constexpr std::size_t kCommandsOfAStepMax = 5;  // add, enable health, enable server, health down, weight.
-constexpr Duration kSayMost = 10s;              // Solicits, their repetitions included, and the way back.
-constexpr std::size_t kLookCommands = 2;        // show backend, show servers state.
+constexpr std::size_t kDrainPollsMax = 256;  // In one batch; the others have their turn in the next.
+constexpr Duration kSayMost = 10s;           // Solicits, their repetitions included, and the way back.
+constexpr std::size_t kLookCommands = 2;     // show backend, show servers state.
 
 }  // namespace
 
@@ -96,8 +96,15 @@ bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
     const NextStep next =
         next_step(goal, claimed ? registry_[server.fact].place() : server.observed.address, server.observed, now);
     proxy.plan_at = earlier(proxy.plan_at, earlier(goal.changes_at, next.not_before));
-    if (next.step == Step::kNone) continue;
+    if (next.step == Step::kNone) {
+      server.said_in_dry_run = 0;
+      continue;
+    }
     if (next.step == Step::kAdd && !proxy.table.may_have_pool(server.pool.view())) continue;  // The next look may have.
+    if (options_.dry_run) {
+      say_step(now, number, i, goal, next.step, out);
+      continue;
+    }
     if (server.retry_at != kNever && now < server.retry_at) {
       proxy.plan_at = earlier(proxy.plan_at, server.retry_at);
       continue;
@@ -124,19 +131,32 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
   // The same step again although HAProxy's row has not moved since: something undoes it or does not take it.
   server.retry_at = server.last_step == step ? now + backoff(server, options_.drain_poll_max) : kNever;
   server.last_step = step;
-  server.in_doubt = server.in_doubt || step == Step::kAdd || step == Step::kBringUp || step == Step::kSetWeight;
+  const bool brings_in = step == Step::kAdd || step == Step::kBringUp || step == Step::kSetWeight;
+  server.in_doubt = server.in_doubt || brings_in;
+  if (brings_in) proxy.check_poll = options_.check_poll_min;
+  for (const haproxy::Command& command : commands_of(proxy, index, goal, step)) {
+    if (proxy.session.add(command)) continue;
+    server.refused = haproxy::Outcome::kRefused;
+    server.refusal.assign_cut("the command for HAProxy cannot be written: are haproxy.server_options too long?");
+    server.retry_at = now + backoff(server, options_.refusal_backoff_min);
+  }
+  if (step != Step::kPurgeIdle) return;
+  ++server.observed.delete_refusals;  // Next is a delete again.
+  server.last_step = Step::kNone;
+}
+
+Core::StepCommands Core::commands_of(const Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step) const {
+  const Server& server = proxy.table[index];
+  const haproxy::ServerOptions& server_options = options_of(server);
+  StepCommands out;
   haproxy::Command command;
   command.tag = index;
   command.backend = server.pool;
   command.server = server.name;
-  const haproxy::ServerOptions& server_options = options_of(server);
   command.options = &server_options;
   const auto add = [&](haproxy::CommandKind kind) {
     command.kind = kind;
-    if (proxy.session.add(command)) return;
-    server.refused = haproxy::Outcome::kRefused;
-    server.refusal.assign_cut("the command for HAProxy cannot be written: are haproxy.server_options too long?");
-    server.retry_at = now + backoff(server, options_.refusal_backoff_min);
+    out.push_back(command);
   };
   const auto set_weight = [&](std::uint16_t weight) {
     command.weight = weight;
@@ -146,48 +166,76 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
     command.state = state;
     add(haproxy::CommandKind::kSetState);
   };
-  // One that HAProxy showed in rotation last passed its check already: a restarted HAProxy gets it back at once.
-  const bool is_gated = options_.check_first && !server.was_in_rotation;
-  const bool is_gated_by_add =
-      haproxy::traits_of(proxy.session.info().version.view()).gate == haproxy::Gate::kInitState;
   const bool has_check = step == Step::kAdd ? server_options.has_check() : server.observed.has_check;
-  if (is_gated) proxy.check_poll = options_.check_poll_min;
+  // One that HAProxy showed in rotation last passed its check already: a restarted HAProxy gets it back at once.
+  const bool is_gated = options_.check_first && !server.was_in_rotation && has_check;
+  const bool is_gated_by_add =
+      is_gated && step == Step::kAdd &&
+      haproxy::traits_of(proxy.session.info().version.view()).gate == haproxy::Gate::kInitState;
   switch (step) {
-    case Step::kNone: return;
+    case Step::kNone: break;
     case Step::kAdd:
       command.address = registry_[server.fact].place();
       command.id = server.wished_id();
-      command.init_down = is_gated && has_check && is_gated_by_add;
+      command.init_down = is_gated_by_add;
       add(haproxy::CommandKind::kAddServer);
-      if (has_check) add(haproxy::CommandKind::kEnableHealth);
-      add(haproxy::CommandKind::kEnableServer);
-      if (is_gated && has_check && !is_gated_by_add) add(haproxy::CommandKind::kSetHealthDown);
-      return set_weight(goal.weight);
+      [[fallthrough]];
     case Step::kBringUp:
       if (has_check) add(haproxy::CommandKind::kEnableHealth);
       add(haproxy::CommandKind::kEnableServer);
       // Weight 0 until here, so that nothing comes in between.
-      if (is_gated && has_check) add(haproxy::CommandKind::kSetHealthDown);
-      return set_weight(goal.weight);
+      if (is_gated && !is_gated_by_add) add(haproxy::CommandKind::kSetHealthDown);
+      set_weight(goal.weight);
+      break;
     case Step::kSetWeight:
-      if (is_gated && has_check && server.observed.weight == 0) {  // Cut off before the gate was shut.
+      if (is_gated && server.observed.weight == 0) {  // Cut off before the gate was shut.
         add(haproxy::CommandKind::kEnableHealth);
         add(haproxy::CommandKind::kSetHealthDown);
       }
-      return set_weight(goal.weight);
+      set_weight(goal.weight);
+      break;
     case Step::kTakeOut:
       if (server.observed.weight > 0) set_weight(0);
-      return set_state(haproxy::AdminState::kMaint);
+      set_state(haproxy::AdminState::kMaint);
+      break;
     case Step::kDrain:
       if (server.observed.weight > 0) set_weight(0);
-      return set_state(haproxy::AdminState::kDrain);
-    case Step::kDelete: return add(haproxy::CommandKind::kDelServer);
-    case Step::kPurgeIdle:
-      ++server.observed.delete_refusals;  // Next is a delete again.
-      server.last_step = Step::kNone;
       set_state(haproxy::AdminState::kDrain);
-      return set_state(haproxy::AdminState::kMaint);
+      break;
+    case Step::kDelete: add(haproxy::CommandKind::kDelServer); break;
+    case Step::kPurgeIdle:
+      set_state(haproxy::AdminState::kDrain);
+      set_state(haproxy::AdminState::kMaint);
+      break;
   }
+  return out;
+}
+
+/// haproxy.dry_run: what would be sent goes to the log, once for each change.
+void Core::say_step(Instant now, std::size_t number, std::uint32_t index, const Wanted& goal, Step step, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  Server& server = proxy.table[index];
+  FixedVector<WouldSend>& lines = out.would_send;
+  const StepCommands commands = commands_of(proxy, index, goal, step);
+  if (lines.capacity() - lines.size() < commands.size()) {
+    proxy.plan_at = earlier(proxy.plan_at, now + options_.batch_gap);
+    return;
+  }
+  const std::size_t before = lines.size();
+  std::uint64_t mark = 1;
+  for (const haproxy::Command& command : commands) {
+    std::uint8_t memory[WouldSend::Text::capacity()];
+    ByteWriter writer(memory);
+    static_cast<void>(haproxy::encode(command, writer));
+    std::string_view text = as_text(writer.written());
+    while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+    mark = hash64(as_bytes(text), mark);
+    WouldSend& line = lines.emplace_back();
+    line.proxy = static_cast<std::uint8_t>(number);
+    line.text.assign_cut(text);
+  }
+  const bool is_said = std::exchange(server.said_in_dry_run, mark) == mark;
+  while (is_said && lines.size() > before) lines.pop_back();
 }
 
 /// Asks for the counters of servers that are out and not seen drained; those taken out by this very batch included.

@@ -43,14 +43,15 @@ Wanted of_one_that_is_back(const Fact& fact, Instant now) {
 
 Wanted of_a_member_that_is_there(const Fact& fact, const Policy& policy, Instant now) {
   if (fact.shadowed || fact.wish == announce::Wish::kMaint) return out(Goal::kOut);
-  if (fact.needs_word) return of_one_that_is_back(fact, now);
+  if (fact.needs_word) return fact.wish == announce::Wish::kNone ? of_one_that_is_back(fact, now) : out(Goal::kOut);
   switch (fact.word.state) {
     case announce::TaskState::kReady:
       if (fact.wish == announce::Wish::kDrain) return out(Goal::kDrain);
       return in_rotation(fact, policy);
     case announce::TaskState::kUnready:
-    case announce::TaskState::kUnknown: return out(Goal::kOut, Ask::kFloor);
-    case announce::TaskState::kDeparting: return out(Goal::kAbsent);
+    case announce::TaskState::kUnknown:
+      return out(Goal::kOut, fact.wish == announce::Wish::kNone ? Ask::kFloor : Ask::kNothing);
+    case announce::TaskState::kDeparting: return out(Goal::kOut);  // For a while: `departed` is the one for good.
   }
   SHOAL_UNREACHABLE();
 }

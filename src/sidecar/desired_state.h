@@ -4,6 +4,7 @@
 //   announced ready, member alive or suspect      in rotation, once its place has answered
 //   announced unready, or a state we do not know  in maintenance, kept; not below the floor
 //   departed, leaving, left, reaped after that    out at once, deleted
+//   departed for a while                          out at once, kept
 //   failed, reaped after that                     in maintenance, deleted after `grace`; not below the floor
 //   another alive task announced the place later  in maintenance, kept
 //   an operator wants it drained, or out          in HAProxy's drain; in maintenance; kept

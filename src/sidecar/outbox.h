@@ -53,6 +53,13 @@ struct Event {
   announce::ReasonText text;
 };
 
+/// With haproxy.dry_run: a command that HAProxy is not sent.
+struct WouldSend {
+  using Text = FixedString<1400>;  // A longest add; longer ones are cut.
+  std::uint8_t proxy = 0;
+  Text text;
+};
+
 /// The caller owns it, passes it in empty, and drains it before the next call.
 class Outbox {
  public:
@@ -60,7 +67,9 @@ class Outbox {
   static constexpr std::size_t kLooksMax = 64;     // ...and before servers leave.
   static constexpr std::size_t kEventsMax = 512;
 
-  Outbox(std::size_t proxies, const haproxy::SessionOptions& options);
+  static constexpr std::size_t kWouldSendMax = 256;
+
+  Outbox(std::size_t proxies, const haproxy::SessionOptions& options, bool dry_run = false);
 
   [[nodiscard]] std::size_t proxies() const { return sessions_.size(); }
   /// Effects for the streams of one HAProxy. Its `events` are the core's own and always empty for the shell.
@@ -68,6 +77,8 @@ class Outbox {
 
   FixedVector<Verify> verifies{kVerifiesMax + kLooksMax};  // Never full: no more are open at once.
   FixedVector<Event> events{kEventsMax};  // StandingChanged waits for room; log lines over it are counted, dropped.
+
+  FixedVector<WouldSend> would_send;  // Empty unless it was made for a dry run. What does not fit comes later.
 
   [[nodiscard]] bool empty() const;
   void clear();

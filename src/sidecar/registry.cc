@@ -145,6 +145,8 @@ bool Registry::is_stale(const Fact& fact, Instant now, const announce::Generatio
     if (fact.departed) return true;
     if (generation.start_id == 0) return false;  // A Go peer counts nothing: its last word is its word.
     if (generation.seq < known.seq) return true;
+    // Departed for a while: only what is said after that brings it back.
+    if (fact.word.state == announce::TaskState::kDeparting && generation.seq == known.seq && !is_fresh) return true;
     return fact.needs_word && generation.seq == known.seq && !is_fresh;
   }
   // A clock that went back gives a smaller start: the newer one, once the old has left or failed.
@@ -209,6 +211,11 @@ WordVerdict Registry::on_departure(Instant now, std::string_view node, const ann
   }
   mark_changed(index);
   if (fact.departed) return WordVerdict::kTaken;
+  if (word.returns) {
+    fact.needs_word = false;
+    settle_places(fact.place());
+    return WordVerdict::kTaken;
+  }
   fact.departed = true;
   bury(now, fact);
   settle_places(fact.place());
@@ -303,7 +310,7 @@ void Registry::settle_places(const Endpoint& place) {
   const auto counts = [](const Fact& fact) { return wants_its_place(fact); };
   // One that departs keeps its place until it has left: who else announced it before is not there any more, whatever
   // answers there now.
-  const auto holds = [&](const Fact& fact) { return counts(fact) || (speaks(fact) && fact.departed); };
+  const auto holds = [&](const Fact& fact) { return counts(fact) || (speaks(fact) && fact.departs()); };
   std::uint64_t last = 0;
   bool is_served = false;
   for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {

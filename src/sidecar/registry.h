@@ -47,7 +47,7 @@ struct Fact {
 
   bool has_word = false;
   announce::Announcement word;  // `pool` is filled in; a depart fills port, pool and generation.
-  bool departed = false;        // Final for its start.
+  bool departed = false;        // Final for its start; for a while: word.state is kDeparting without this.
   bool needs_word = false;      // Failed or left since the last word: that word does not count any more.
   bool shadowed = false;        // Another alive task announced this place later, or has it while this one is gone.
   announce::Wish wish = announce::Wish::kNone;  // An operator's, by way of the task's tag.
@@ -66,6 +66,8 @@ struct Fact {
   bool standing_due = false;    // The core has a StandingChanged to emit.
 
   [[nodiscard]] Endpoint place() const { return Endpoint{addr, word.port}; }
+  /// For good or for a while.
+  [[nodiscard]] bool departs() const { return departed || word.state == announce::TaskState::kDeparting; }
   [[nodiscard]] bool is_there() const {
     return is_member &&
            (status == MemberStatus::kAlive || status == MemberStatus::kSuspect || status == MemberStatus::kRemembered);

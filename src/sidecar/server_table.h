@@ -56,6 +56,8 @@ struct Server {
   Step last_step = Step::kNone;  // Sent since HAProxy's row last changed: the same again waits longer each time.
   Instant retry_at = kNever;     // No step before; kNever = at once.
 
+  std::uint64_t said_in_dry_run = 0;  // Hash of the commands last said; 0 = none.
+
   Leaving leaving = Leaving::kNotAsked;
   bool held = false;  // By the floor, and said so.
   Look look;

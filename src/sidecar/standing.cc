@@ -163,7 +163,8 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
       is_current ? fact.server : registry_.server_name(node, generation.start_id, fact.word.port);
   result.server = announce::ServerName(name.view());
   const bool is_ours = !is_current || !fact.name_taken;
-  result.in_rotation = is_current && is_ours && !fact.departed && result.proxies_up > 0;
+  const bool departs = fact.departs();
+  result.in_rotation = is_current && is_ours && !departs && result.proxies_up > 0;
   result.out = result.drained = true;
   for (const Proxy& proxy : proxies_) {
     const Server* server = is_ours ? find_server(proxy, fact, name.view(), is_current) : nullptr;
@@ -192,7 +193,7 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
     return result;
   }
   const bool wants_rotation = fact.word.state == announce::TaskState::kReady;
-  const bool is_settled = fact.departed ? result.out : wants_rotation && result.in_rotation;
+  const bool is_settled = departs ? result.out : wants_rotation && result.in_rotation;
   if (!is_settled) explain(fact, result);
   return result;
 }
@@ -200,7 +201,11 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
 /// The first cause that keeps the server from where it is wanted.
 void Core::explain(const Fact& fact, Standing& standing) const {
   const Objection objected = objection(fact, options_.policy);
-  if (!fact.departed && objected != Objection::kNone) {
+  if (options_.dry_run) {
+    return because(standing, Reason::kNone,
+                   "this sidecar is on a dry run (haproxy.dry_run): HAProxy is asked, and told nothing");
+  }
+  if (!fact.departs() && objected != Objection::kNone) {
     return explain_objection(fact, options_.policy, objected, standing);
   }
   if (standing.proxies_up == 0) {
@@ -209,7 +214,7 @@ void Core::explain(const Fact& fact, Standing& standing) const {
     return because(standing, Reason::kRetry, "HAProxy is away: %.*s: %.*s", static_cast<int>(socket.size()),
                    socket.data(), static_cast<int>(why.size()), why.data());
   }
-  if (!fact.departed) {
+  if (!fact.departs()) {
     if (!fact.is_there()) return because(standing, Reason::kRetry, "gossip says that this member has failed or left");
     if (fact.needs_word) {
       return because(standing, Reason::kRetry, "this member had failed or left; announce again to return");
@@ -248,7 +253,7 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
     return because(standing, Reason::kRetry, "HAProxy's table at %.*s has not been read yet", socket_size,
                    socket.data());
   }
-  if (fact.departed) {
+  if (fact.departs()) {
     if (server != nullptr && server->refused != haproxy::Outcome::kDone) explain_refusal(*server, socket, standing);
     return;
   }

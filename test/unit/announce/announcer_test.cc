@@ -133,6 +133,7 @@ struct Trace {
   }
   void ready(const Announcement& what = web()) { announcer.set_ready(now, what, out), drain(); }
   void depart(Duration timeout = 20s) { announcer.depart(now, timeout, out), drain(); }
+  void depart_for_a_while() { announcer.depart(now, 20s, out, true), drain(); }
   template <typename AnyAnswer>
   void answer(const Sent& to, const AnyAnswer& answer, const std::string& from = "") {
     std::array<std::uint8_t, kPayloadBytesMax> memory{};
@@ -606,6 +607,37 @@ TEST_CASE("while no sidecar is reachable although one had accepted us the drain 
     t.answer(t.take_sent().back(), out_of_rotation(0));
     CHECK(t.take().find("drained successor, all drained") != std::string::npos);
   }
+}
+
+TEST_CASE("a depart for a while ends with the next ready, or with a depart for good") {
+  Trace t;
+  serve(t, 1);
+  t.depart_for_a_while();
+  const Sent first = t.take_one();
+  const auto said = decode_departure(first.payload);
+  REQUIRE(said.has_value());
+  CHECK(said->returns);
+  CHECK(said->generation.seq == 2);
+  t.depart_for_a_while();  // It is said already.
+  CHECK(t.sent.empty());
+  t.solicit(7, "a", 99);  // "departing" would be this start's last word.
+  REQUIRE(t.solicited.size() == 1);
+  CHECK(t.solicited[0].second.state == TaskState::kUnready);
+  t.answer(first, out_of_rotation(0));
+  t.ready(web(9090));
+  const auto again = decode_announcement(t.take_one().payload);
+  REQUIRE(again.has_value());
+  CHECK(again->state == TaskState::kReady);
+  CHECK(again->generation.seq == 3);
+  t.depart_for_a_while();
+  t.take_sent();
+  t.depart();
+  const auto last = decode_departure(t.take_one().payload);
+  REQUIRE(last.has_value());
+  CHECK(!last->returns);
+  CHECK(last->generation.seq == 5);
+  t.ready(web(9090));
+  CHECK(t.sent.empty());
 }
 
 TEST_CASE("a depart is final") {

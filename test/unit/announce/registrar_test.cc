@@ -414,6 +414,33 @@ TEST_CASE("after its depart a start cannot be announced again, not even with a h
   CHECK(t.take() == "news t 8080/1");
 }
 
+TEST_CASE("after a depart for a while the same start returns with a higher seq, and with that alone") {
+  Trace t;
+  serve(t);
+  Departure for_a_while = depart(2);
+  for_a_while.returns = true;
+  t.departs("t", for_a_while);
+  CHECK(t.take() == "depart t");
+  t.standing("t", out(0));
+  t.take();
+  t.departs("t", for_a_while);  // Asked again: answered, not forwarded.
+  CHECK(t.take().find("depart t") == std::string::npos);
+  t.announce("t", web(1));
+  t.announce("t", web(2));
+  CHECK(t.take().find("news") == std::string::npos);
+  t.announce("t", web(3));
+  CHECK(t.take() == "news t 8080/3");
+  t.departs("t", for_a_while);  // A late copy.
+  CHECK(t.take().find("depart t") == std::string::npos);
+  for_a_while.generation.seq = 4;
+  t.departs("t", for_a_while);
+  CHECK(t.take() == "depart t");
+  t.departs("t", depart(5));  // For good.
+  CHECK(t.take().find("depart t") != std::string::npos);
+  t.announce("t", web(6));
+  CHECK(t.take().find("news") == std::string::npos);
+}
+
 TEST_CASE("a depart overtakes an announcement that waits") {
   Trace t;
   t.member("t");

@@ -81,6 +81,46 @@ TEST_CASE("A departed task is out at once, drained when its last request has end
   CHECK(h.standing("web-1").drained);
 }
 
+TEST_CASE("A depart for a while takes the server out, and a later announce of the same start brings it back") {
+  Harness h;
+  h.serve("web-1", 1);
+  h.haproxy().only("shoal")->sessions = 1;
+  h.depart("web-1", 1, 2, true);
+  CHECK(h.haproxy().only("shoal")->admin == 1);
+  CHECK(h.standing("web-1").out);
+  CHECK(!h.standing("web-1").drained);
+  h.haproxy().only("shoal")->sessions = 0;
+  h.run(1s);
+  CHECK(h.standing("web-1").drained);
+  h.announce("web-1", Harness::word(1, 1));  // Late copies of what was said before.
+  h.announce("web-1", Harness::word(1, 2));
+  h.run(1min);
+  CHECK(h.haproxy().only("shoal")->admin == 1);  // Kept for its return, too.
+  h.announce("web-1", Harness::word(1, 3));
+  h.run(20ms);
+  CHECK(h.standing("web-1").in_rotation);
+  h.depart("web-1", 1, 2, true);  // A late copy.
+  h.run(1s);
+  CHECK(h.standing("web-1").in_rotation);
+  h.depart("web-1", 1, 4, true);
+  h.depart("web-1", 1, 5);  // It ends within its renewal: now for good.
+  h.announce("web-1", Harness::word(1, 6));
+  h.run(15s);
+  CHECK(h.haproxy().count("shoal") == 0);
+}
+
+TEST_CASE("A depart for a while from one pool and an announce for another move the server") {
+  Harness h;
+  h.serve("web-1", 1);
+  h.depart("web-1", 1, 2, true);
+  h.run(100ms);
+  h.announce("web-1", Harness::word(1, 3, 8080, "other"));
+  h.run(45s);
+  CHECK(h.standing("web-1").in_rotation);
+  CHECK(h.haproxy().count("shoal") == 0);
+  CHECK(h.haproxy().serving("other") == 1);
+}
+
 TEST_CASE("A depart takes one exchange: the answer is there as soon as HAProxy has answered") {
   Harness h;
   h.serve("web-1", 1);

@@ -36,8 +36,8 @@ TEST_CASE("Member status against the announced state") {
     Goal goals[4];
   };
   const Row rows[] = {
-      {S::kAlive, {Goal::kInRotation, Goal::kOut, Goal::kOut, Goal::kAbsent}},
-      {S::kSuspect, {Goal::kInRotation, Goal::kOut, Goal::kOut, Goal::kAbsent}},
+      {S::kAlive, {Goal::kInRotation, Goal::kOut, Goal::kOut, Goal::kOut}},
+      {S::kSuspect, {Goal::kInRotation, Goal::kOut, Goal::kOut, Goal::kOut}},
       {S::kLeaving, {Goal::kAbsent, Goal::kAbsent, Goal::kAbsent, Goal::kAbsent}},
       {S::kLeft, {Goal::kAbsent, Goal::kAbsent, Goal::kAbsent, Goal::kAbsent}},
       {S::kReaped, {Goal::kAbsent, Goal::kAbsent, Goal::kAbsent, Goal::kAbsent}},

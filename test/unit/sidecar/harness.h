@@ -32,7 +32,9 @@ class Harness {
   }
 
   explicit Harness(const Options& options = default_options())
-      : options_(options), outbox_(options.sockets.size(), options.session), lines_(options.sockets.size()) {
+      : options_(options),
+        outbox_(options.sockets.size(), options.session, options.dry_run),
+        lines_(options.sockets.size()) {
     for (std::size_t i = 0; i < options.sockets.size(); ++i) fakes_.push_back(std::make_unique<test::FakeHaproxy>());
     start_sidecar();
   }
@@ -65,8 +67,9 @@ class Harness {
     core->on_announcement(now, node, said, outbox_);
     settle();
   }
-  void depart(std::string_view node, std::uint64_t start, std::uint64_t seq) {
+  void depart(std::string_view node, std::uint64_t start, std::uint64_t seq, bool returns = false) {
     announce::Departure said;
+    said.returns = returns;
     said.port = 8080;
     said.generation = {start, seq};
     core->on_departure(now, node, said, outbox_);
@@ -131,6 +134,7 @@ class Harness {
   std::unique_ptr<Core> core;
   Instant now{};
   std::vector<Event> events;
+  std::vector<std::string> would_send;
   std::vector<Endpoint> verified;
   std::vector<Endpoint> looked;  // Connects before a server leaves.
   VerifyResult verify_result = VerifyResult::kConnected;
@@ -158,6 +162,7 @@ class Harness {
 
   void collect() {
     for (const Event& event : outbox_.events) events.push_back(event);
+    for (const WouldSend& line : outbox_.would_send) would_send.emplace_back(line.text.view());
     for (const Verify& verify : outbox_.verifies) {
       const bool is_look = (verify.id & Looks::kIdBit) != 0;
       (is_look ? looked : verified).push_back(verify.place);
