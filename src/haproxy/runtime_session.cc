@@ -9,7 +9,8 @@ namespace {
 constexpr std::size_t kWriteBytesMax = 64 * 1024;       // In one call on the main stream; the rest follows the answers.
 constexpr std::size_t kProbeReplyBytesMax = 16 * 1024;  // `show info` has 1.3 kB.
 constexpr std::size_t kFeedBytes = 8 * 1024;
-constexpr Duration kSteadyAfter = 1s;  // A session that lasted so long is worth a new one at once.
+constexpr Duration kSteadyAfter = 1s;         // A session that lasted so long was one.
+constexpr std::uint32_t kSoonInARowMost = 8;  // Connects without a back-off, with no such session between them.
 constexpr std::string_view kCurrentWorker = "@1 ";
 
 bool is_old(Stream stream) { return stream != Stream::kMain && stream != Stream::kProbe; }
@@ -401,8 +402,14 @@ void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionO
   }
   // One that greets and is gone again, or is another process each time, is not run after in a tight loop.
   const bool was_steady = was_ready && now - ready_since_ >= kSteadyAfter;
-  if (was_steady) backoff_ = options_.backoff_min;
-  if (soon && was_steady) return start_connect(now, out);
+  if (was_steady) {
+    backoff_ = options_.backoff_min;
+    soon_in_a_row_ = 0;
+  }
+  if (soon && soon_in_a_row_ < kSoonInARowMost) {
+    ++soon_in_a_row_;
+    return start_connect(now, out);
+  }
   reconnect_at_ = now + rng_.jittered(backoff_);
   backoff_ = std::min(backoff_ * 2, options_.backoff_max);
 }

@@ -207,6 +207,7 @@ class RuntimeSession final {
   Instant watch_at_ = kNever;
   Duration backoff_;
   Instant ready_since_{};
+  std::uint32_t soon_in_a_row_ = 0;
   Instant nobody_since_ = kNever;
   bool lost_silent_ = false;  // The last process has not ended its connection; it fell silent.
 

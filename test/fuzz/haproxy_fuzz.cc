@@ -161,12 +161,61 @@ void session(fuzz::Input& in) {
   }
 }
 
+/// An old process alone, so that its later answers are reached as well.
+void retired(fuzz::Input& in) {
+  Instant now{};
+  Info info;
+  info.pid = 7;
+  info.start_time_sec = 9;
+  RetiredProcess process{RetiredOptions{}};
+  const bool is_master = in.flag();
+  const std::string prompt = is_master ? "\nmaster> " : "\n> ";
+  if (is_master) process.reach(now, info);
+  if (!is_master) process.take_over(now, info, in.u8() % 4);
+  static Buffer memory(kLineBytesMax);
+  std::string bytes;
+  for (int step = 0; step < 80 && !in.empty() && process.is_active(); ++step) {
+    ByteWriter out(memory.bytes());
+    RetiredEffects effects;
+    const std::uint8_t what = in.u8();
+    switch (what % 8) {
+      case 0: (void)process.watch(now, *BackendName::parse("shoal"), *ServerName::parse("v8"), 8, what); break;
+      case 1: process.on_connected(now, out); break;
+      case 2:
+        now = std::max(now, process.next_deadline());
+        process.on_deadline(now, out, effects);
+        SHOAL_ASSERT(process.next_deadline() > now);
+        break;
+      case 3:
+        bytes = "Version: 2.6\nPid: 7\nCurrConns: " + std::to_string(what / 64) + "\nStart_time_sec: 9\nStopping: 1\n";
+        break;
+      case 4:
+        bytes = "# pxname,svname,qcur,scur,used_conn_cur,idle_conn_cur,\nshoal,v8,0," + std::to_string(what / 64) +
+                ",0,0,\n";
+        break;
+      case 5: bytes = is_master ? "master" : ""; break;
+      case 6: bytes = fuzz::copy_of(in.bytes()); break;
+      default:
+        if (what == 0xff) process.on_closed(effects);
+    }
+    if (what % 8 >= 3 && what % 8 <= 6) {
+      if (what % 8 < 5) bytes += prompt;
+      if (what % 8 == 5) bytes += "> ";
+      process.on_bytes(now, as_bytes(bytes), out, effects);
+    }
+    SHOAL_ASSERT(out.ok() && (out.size() == 0 || process.is_active()));
+    SHOAL_ASSERT(effects.ended == !process.is_active() && effects.ended == !effects.why.empty());
+    SHOAL_ASSERT(process.is_active() == (process.next_deadline() != kNever));
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string reply = fuzz::copy_of({data, size});
   answers(reply);
   fuzz::Input in(data, size);
-  session(in);
+  if (size % 2 == 0) session(in);
+  if (size % 2 == 1) retired(in);
   return 0;
 }
