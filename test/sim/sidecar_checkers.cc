@@ -376,7 +376,8 @@ std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const 
     if (in_rotation) return name + " is in rotation, its task is gone";
     return leftovers ? name + " is still there, its task is gone" : "";
   }
-  if (node->wish != announce::Wish::kNone)
+  // Until its task is ready again the floor may hold it against a wish.
+  if (node->wish != announce::Wish::kNone && start->says == TaskState::kReady)
     return in_rotation ? name + " is in rotation against an operator's wish" : "";
   if (start->says != TaskState::kReady) {
     if (!in_rotation || may_be_held(world, pool, *start)) return "";
