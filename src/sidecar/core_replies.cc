@@ -170,7 +170,12 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
   }
   const bool moved = !before.present || before.admin != seen.admin || before.weight != seen.weight;
   if (moved) server.last_step = Step::kNone;
-  if (seen.in_rotation() && server.refused != haproxy::Outcome::kDone) {
+  // Who is to leave and is still in rotation has been refused that.
+  const auto is_wanted_there = [&] {
+    const Goal goal = wanted_of(now, server).goal;
+    return goal == Goal::kInRotation || goal == Goal::kUnverified || goal == Goal::kNone;
+  };
+  if (server.refused != haproxy::Outcome::kDone && seen.in_rotation() && is_wanted_there()) {
     server.refused = haproxy::Outcome::kDone;
     server.refusal.clear();
     server.refusals = 0;

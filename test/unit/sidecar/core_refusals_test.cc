@@ -46,6 +46,23 @@ TEST_CASE("A socket below level admin is named") {
       " in haproxy.cfg");
 }
 
+TEST_CASE("A take-out that HAProxy refuses is told once and tried again ever more slowly, and done once it may be") {
+  Harness h;
+  h.serve("web-1", 1);
+  h.haproxy().admin_level = false;
+  h.events.clear();
+  h.depart("web-1", 1, 2);
+  h.run(60s);
+  int refusals = 0;
+  for (const Event& event : h.events) refusals += event.kind == EventKind::kServerRefused ? 1 : 0;
+  CHECK(refusals == 1);
+  CHECK(h.sent("state maint") > 3);
+  CHECK(h.sent("state maint") < 20);
+  h.haproxy().admin_level = true;
+  h.run(40s);
+  CHECK(h.standing("web-1").drained);
+}
+
 TEST_CASE("A taken id is no obstacle") {
   Harness h;
   h.serve("web-1", 1);
