@@ -1,8 +1,5 @@
 #include "base/containers.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 
@@ -11,12 +8,7 @@
 namespace shoal {
 
 void Buffer::give_back(std::size_t used) {
-  if (used < kWorthGivingBack) return;
-  const auto page = static_cast<std::uintptr_t>(::getpagesize());
-  // Whole pages only: what is before and behind them is somebody else's.
-  const auto begin = (reinterpret_cast<std::uintptr_t>(memory_) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory_) + size_) / page * page;
-  if (begin < end) static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
+  if (used >= kWorthGivingBack) give_back_pages(memory_, size_);
 }
 
 NameIndex::NameIndex(std::size_t capacity, std::uint64_t seed)

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -17,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/pages.h"
 
 namespace shoal {
 
@@ -79,10 +79,12 @@ template <typename T>
 class FixedVector {
  public:
   explicit FixedVector(std::size_t capacity)
-      : memory_(capacity == 0 ? nullptr : std::allocator<T>{}.allocate(capacity)), capacity_(capacity) {}
+      : memory_(static_cast<T*>(reserve(capacity * sizeof(T)))), capacity_(capacity) {
+    static_assert(alignof(T) <= 16);
+  }
   ~FixedVector() {
     clear();
-    if (memory_ != nullptr) std::allocator<T>{}.deallocate(memory_, capacity_);
+    unreserve(memory_, capacity_ * sizeof(T));
   }
   FixedVector(FixedVector&& other) noexcept
       : memory_(std::exchange(other.memory_, nullptr)),
@@ -235,26 +237,29 @@ class ZeroedArray {
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
 
  public:
-  explicit ZeroedArray(std::size_t size) : memory_(static_cast<T*>(std::calloc(size + 1, sizeof(T)))), size_(size) {
-    SHOAL_ASSERT(memory_ != nullptr);
+  explicit ZeroedArray(std::size_t size) : memory_(static_cast<T*>(reserve_zeroed(size * sizeof(T)))), size_(size) {
+    static_assert(alignof(T) <= 16);
   }
+  ~ZeroedArray() { unreserve(memory_, size_ * sizeof(T)); }
+  ZeroedArray(ZeroedArray&& other) noexcept
+      : memory_(std::exchange(other.memory_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  ZeroedArray(const ZeroedArray&) = delete;
+  ZeroedArray& operator=(const ZeroedArray&) = delete;
+  ZeroedArray& operator=(ZeroedArray&&) = delete;
   [[nodiscard]] std::size_t size() const { return size_; }
   T& operator[](std::size_t i) {
     SHOAL_ASSERT(i < size_);
-    return memory_.get()[i];
+    return memory_[i];
   }
   const T& operator[](std::size_t i) const {
     SHOAL_ASSERT(i < size_);
-    return memory_.get()[i];
+    return memory_[i];
   }
-  T* begin() { return memory_.get(); }
-  T* end() { return memory_.get() + size_; }
+  T* begin() { return memory_; }
+  T* end() { return memory_ + size_; }
 
  private:
-  struct Free {
-    void operator()(T* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<T, Free> memory_;
+  T* memory_;
   std::size_t size_;
 };
 
@@ -288,11 +293,8 @@ class Pool {
 /// Raw bytes reserved once; pages are touched only as they are used.
 class Buffer {
  public:
-  explicit Buffer(std::size_t size)
-      : memory_(size == 0 ? nullptr : std::allocator<std::uint8_t>{}.allocate(size)), size_(size) {}
-  ~Buffer() {
-    if (memory_ != nullptr) std::allocator<std::uint8_t>{}.deallocate(memory_, size_);
-  }
+  explicit Buffer(std::size_t size) : memory_(static_cast<std::uint8_t*>(reserve(size))), size_(size) {}
+  ~Buffer() { unreserve(memory_, size_); }
   Buffer(Buffer&& other) noexcept
       : memory_(std::exchange(other.memory_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer(const Buffer&) = delete;
