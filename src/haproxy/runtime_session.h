@@ -137,6 +137,8 @@ class RuntimeSession final {
   [[nodiscard]] bool can_begin() const { return stage_ == Stage::kReady && !in_batch_; }
 
   [[nodiscard]] bool is_up() const { return stage_ == Stage::kReady; }
+  /// Up now, or at any time before.
+  [[nodiscard]] bool was_up() const { return known_; }
   /// Since when nobody has listened on the socket, without a connect that said otherwise; kNever while somebody does,
   /// or that is not known.
   [[nodiscard]] Instant nobody_since() const { return nobody_since_; }

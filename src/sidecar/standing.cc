@@ -164,8 +164,10 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
   result.server = announce::ServerName(name.view());
   const bool is_ours = !is_current || !fact.name_taken;
   const bool departs = fact.departs();
+  const auto was_up = [](const Proxy& proxy) { return proxy.session.was_up(); };
   result.in_rotation = is_current && is_ours && !departs && result.proxies_up > 0;
-  result.out = result.drained = true;
+  // A sidecar that has never been connected to any cannot know what a stopping one still does.
+  result.out = result.drained = result.proxies_up > 0 || std::all_of(proxies_.begin(), proxies_.end(), was_up);
   for (const Proxy& proxy : proxies_) {
     const Server* server = is_ours ? find_server(proxy, fact, name.view(), is_current) : nullptr;
     if (server != nullptr && server->has_old()) {  // In an old process, also while the new one does not answer yet.

@@ -137,10 +137,31 @@ TEST_CASE("Out and drained are said only when every HAProxy is known to be, or n
   CHECK(h.haproxy(0).only("shoal")->admin == 1);
   CHECK(!h.standing("web-1").out);
   CHECK(!h.standing("web-1").drained);
-  h.haproxy(1).wedged = false;
-  h.haproxy(1).restart();
+  // One that fell silent may go on without its listening socket.
   h.haproxy(1).refuses_connections = true;
+  h.run(5s);
+  CHECK(!h.standing("web-1").out);
+  h.haproxy(1).wedged = false;
+  h.haproxy(1).refuses_connections = false;
   h.run(5s);
   CHECK(h.standing("web-1").out);
   CHECK(h.standing("web-1").drained);
+}
+
+TEST_CASE("A HAProxy that has ended, and on whose socket nobody listens for a second, has no requests") {
+  for (const std::size_t proxies : {1, 2}) {
+    Harness h(Harness::default_options(proxies));
+    h.serve("web-1", 1);
+    h.run(1s);
+    const std::size_t last = proxies - 1;
+    h.haproxy(last).refuses_connections = true;
+    h.haproxy(last).restart();
+    h.run(100ms);
+    h.depart("web-1", 1, 2);
+    h.run(100ms);
+    CHECK(!h.standing("web-1").drained);
+    h.run(3s);
+    CHECK(h.standing("web-1").out);
+    CHECK(h.standing("web-1").drained);
+  }
 }
