@@ -2,7 +2,7 @@
 -- servers, and `shoal sidecar` needs 50 to 300 ms to put them back. Without this each request of that moment gets a 503.
 --
 --   global:   lua-load /etc/haproxy/hold.lua
---   backend:  http-request lua.shoal_hold if { nbsrv eq 0 } { be_conn lt 1000 }
+--   backend:  http-request lua.shoal_hold if { nbsrv eq 0 } !{ stopping } { be_conn lt 1000 }
 --
 -- The condition belongs to HAProxy, so a pool with servers never comes here. It stands in the backend, so a page of the
 -- frontend's own (monitor-uri, stats, a redirect) is never held.

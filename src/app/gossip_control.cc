@@ -16,12 +16,12 @@ admin::Member told(const serf::Node& node, const serf::Member& member) {
     out.rtt_us = static_cast<std::uint32_t>(std::min<std::int64_t>(us, UINT32_MAX));
   }
   out.name = std::string(member.name.view());
-  out.addr = std::string(to_text(member.endpoint.addr).view());
-  out.port = member.endpoint.port;
+  out.addr = std::string(to_text(member.endpoint().addr).view());
+  out.port = member.endpoint().port;
   out.status = std::string(serf::to_text(member.status));
   static_cast<void>(wire::for_each_tag(
-      member.meta.view(), [&out](std::string_view key, std::string_view value) { out.tags.emplace_back(key, value); }));
-  const swim::Versions& v = member.versions;
+      member.meta(), [&out](std::string_view key, std::string_view value) { out.tags.emplace_back(key, value); }));
+  const swim::Versions v = member.versions();
   out.protocol = {v[0], v[1], v[2]};
   out.delegate = {v[3], v[4], v[5]};
   return out;
@@ -93,10 +93,10 @@ void GossipControl::steer(const ControlRequest& request) {
   if (member->status != serf::Status::kAlive) {
     return server_.fail(ref, 409, "this member is not alive; `shoal members` shows its status");
   }
-  if (wire::tag_value(member->meta.view(), "role") != "task") {
+  if (wire::tag_value(member->meta(), "role") != "task") {
     return server_.fail(ref, 409, "this member is no task; `shoal members` shows the role of each");
   }
-  if (wire::tag_value(member->meta.view(), kShoalTag).empty()) {
+  if (wire::tag_value(member->meta(), kShoalTag).empty()) {
     return server_.fail(ref, 409, "this task is no shoal of this kind and knows no such wish; use HAProxy's socket");
   }
   if (member->name.view() == gossip_.node().name()) {

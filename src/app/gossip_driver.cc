@@ -260,7 +260,8 @@ void GossipDriver::start(const Tags& tags) {
   options.query_clock_seen = snapshot_.clocks().query;
   Rng rng(reactor::entropy_u64());
   seeds_ = std::make_unique<serf::Seeds>(seed_options(config_), rng.fork());
-  node_ = std::make_unique<serf::Node>(options, rng, loop_.now());
+  texts_ = std::make_unique<TextStore>(swim::texts_max(options.swim.members_max), reactor::entropy_u64());
+  node_ = std::make_unique<serf::Node>(options, *texts_, rng, loop_.now());
   for (const Endpoint& known : snapshot_.known()) {
     if (!same_place(known, advertise_)) rejoin_.push_back(known);
   }
@@ -417,7 +418,7 @@ void GossipDriver::update_contact() {
   for (const serf::Slot slot : node_->members().slots()) {
     const serf::Member& member = node_->members()[slot];
     if (member.status != serf::Status::kAlive || member.name == node_->name()) continue;
-    known = known || sidecar || wire::tag_value(member.meta.view(), "role") == "sidecar";
+    known = known || sidecar || wire::tag_value(member.meta(), "role") == "sidecar";
   }
   seeds_->on_contact(loop_.now(), known);
   seeds_timer_.at(seeds_->next_deadline());

@@ -176,6 +176,7 @@ class GossipDriver final : private reactor::StreamHandler {
   Endpoint advertise_;
   std::function<void()> address_ready_;
 
+  std::unique_ptr<TextStore> texts_;  // Of the node.
   std::unique_ptr<serf::Node> node_;
   std::unique_ptr<serf::Seeds> seeds_;
   serf::Outbox outbox_;

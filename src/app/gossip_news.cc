@@ -92,7 +92,7 @@ void GossipDriver::on_member(const serf::MemberEvent& event) {
     const bool alive = member != nullptr && member->status == serf::Status::kAlive;
     const bool gone =
         member == nullptr || member->status == serf::Status::kLeft || member->status == serf::Status::kFailed;
-    if (alive) snapshot_.on_member_alive(event.name.view(), member->endpoint);
+    if (alive) snapshot_.on_member_alive(event.name.view(), member->endpoint());
     if (gone) snapshot_.on_member_gone(event.name.view());
   }
   handler_.on_member(event.kind, event.name.view(), member);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "config/config.h"
 #include "reactor/client_stream.h"
 #include "reactor/loop.h"
 
@@ -22,25 +23,28 @@ class HaproxyLook final : private reactor::ClientStreamHandler {
   using Told = std::function<void(Answer answer, pid_t pid)>;
   static constexpr Duration kTimeout = 2s;
 
-  HaproxyLook(reactor::Loop& loop, std::string socket, Told told);
+  /// `socket` must outlive it.
+  HaproxyLook(reactor::Loop& loop, const config::RuntimeSocket& socket, Told told);
 
   /// Answered once, never inside this call, within kTimeout. REQUIRES: the look before has been answered.
   void start();
 
  private:
+  void ask();
+  void on_opened() override { ask(); }
   void on_bytes(Bytes bytes) override;
   void on_closed(const Error& why) override;
   void end(Answer answer, pid_t pid);
 
   reactor::Loop& loop_;
-  std::string socket_;
+  const config::RuntimeSocket& socket_;
   Told told_;
   reactor::ClientStream stream_;
   reactor::Timer timer_;
   std::string text_;  // As much of the answer as is of interest.
 };
 
-/// The number behind "Pid: " at the begin of a line of `show info`; 0 when there is none.
+/// The number in the line "Pid: N" of `show info`; 0 while there is no such line.
 [[nodiscard]] pid_t pid_in_info(std::string_view text);
 
 }  // namespace shoal::app

@@ -24,11 +24,23 @@ class RuntimeStreams::Line final : public reactor::ClientStreamHandler {
   Line(RuntimeStreams& owner, std::size_t proxy, haproxy::Stream which)
       : owner_(owner), proxy_(proxy), which_(which), stream_(owner.loop_, *this, sizes_of(which)) {}
 
-  void carry_out(haproxy::SessionOutbox& out) {
-    if (out.wants_close(which_)) {
-      state_ = State::kClosed;
-      stream_.close();
+  void close() {
+    state_ = State::kClosed;
+    stream_.close();
+  }
+
+  /// Goes on with the connection of another line, if that is still whole.
+  void take_over(Line& from) {
+    const bool is_whole = from.state_ == State::kConnected && from.stream_.is_open() && from.stream_.unsent() == 0;
+    state_ = State::kConnected;
+    if (!is_whole || !stream_.take_over(from.stream_).ok()) {
+      state_ = State::kBroken;
+      owner_.loop_.post([this] { tell(); });
     }
+    from.close();
+  }
+
+  void carry_out(haproxy::SessionOutbox& out) {
     if (out.wants_connect(which_)) connect();
     const Bytes bytes = out.to_write(which_);
     // A HAProxy that far behind is as good as gone; and with a part of the commands missing, its answers would be
@@ -114,7 +126,13 @@ RuntimeStreams::RuntimeStreams(reactor::Loop& loop, const std::vector<config::Ru
 RuntimeStreams::~RuntimeStreams() = default;
 
 void RuntimeStreams::carry_out(std::size_t proxy, haproxy::SessionOutbox& out) {
-  for (const auto& line : proxies_[proxy].lines) line->carry_out(out);
+  auto& lines = proxies_[proxy].lines;
+  const auto line_of = [&](haproxy::Stream stream) -> Line& { return *lines[static_cast<std::size_t>(stream)]; };
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (out.wants_close(static_cast<haproxy::Stream>(i))) lines[i]->close();
+  }
+  if (const auto old = out.hands_over()) line_of(*old).take_over(line_of(haproxy::Stream::kMain));
+  for (const auto& line : lines) line->carry_out(out);
 }
 
 }  // namespace shoal::app

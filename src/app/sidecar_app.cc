@@ -31,6 +31,7 @@ constexpr Duration kSettleAfterJoin = 4s;
 sidecar::Options core_options(const config::Config& config, const Endpoint& advertise) {
   sidecar::Options options;
   for (const config::RuntimeSocket& socket : config.haproxy.sockets) {
+    options.is_master[options.sockets.size()] = socket.is_master;
     options.sockets.push_back(FixedString<128>(socket.text));
   }
   options.registry.members_max = config.gossip.members_max;
@@ -183,17 +184,22 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     if (fast) return leave();
     stopping_ = true;
     const Duration budget = std::min(config_.task.drain_timeout, config_.task.stop_timeout - 2s);
-    if (!any_proxy_up() || budget <= kLeaveMost) return leave();
+    if (!any_haproxy() || budget <= kLeaveMost) return leave();
     // While HAProxy serves, tasks may still come and go: it needs us as long as it lives.
     log_.info("serving until HAProxy is gone", {{"at_most_ms", budget - kLeaveMost}});
     stop_timer_.at(loop_.now() + budget - kLeaveMost);
   }
 
-  [[nodiscard]] bool any_proxy_up() const {
+  [[nodiscard]] bool any_haproxy() const {
     for (std::size_t i = 0; i < core_->proxies(); ++i) {
-      if (core_->proxy_up(i)) return true;
+      if (core_->proxy_alive(i)) return true;
     }
     return false;
+  }
+
+  /// Asked to stop, the sidecar serves as long as a HAProxy needs it.
+  void leave_when_alone() {
+    if (stopping_ && !leaving_ && !any_haproxy()) leave();
   }
 
   [[nodiscard]] std::string_view socket_text(std::size_t proxy) const { return config_.haproxy.sockets[proxy].text; }
@@ -233,10 +239,10 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
 
   // GossipHandler
   void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
-    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
+    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta(), "role");
     log_.info(
         member_words(kind),
-        {{"node", name}, {"addr", member == nullptr ? AddressText() : to_text(member->endpoint)}, {"role", role}});
+        {{"node", name}, {"addr", member == nullptr ? AddressText() : to_text(member->endpoint())}, {"role", role}});
     if (name == gossip_.node().name()) return;
     met_somebody_ = true;
     const sidecar::MemberStatus status = sidecar_status(kind, member);
@@ -244,13 +250,13 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     change.name = name;
     change.status = announce_status(status);
     if (member != nullptr) {
-      change.gossip = member->endpoint;
-      change.is_shoal = !wire::tag_value(member->meta.view(), kShoalTag).empty();
+      change.gossip = member->endpoint();
+      change.is_shoal = !wire::tag_value(member->meta(), kShoalTag).empty();
       change.is_task = role == "task";
     }
     drive_core([&](Instant now) { core_->on_member(now, name, change.gossip.addr, status, core_out_); });
     if (member != nullptr) {
-      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta.view(), announce::kWishTag));
+      const announce::Wish wish = announce::wish_of(wire::tag_value(member->meta(), announce::kWishTag));
       drive_core([&](Instant now) { core_->on_wish(now, name, wish, core_out_); });
     }
     drive_registrar([&](Instant now) { registrar_->on_member(now, change, *registrar_out_); });
@@ -449,8 +455,22 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         return log_.warn("HAProxy was replaced; building the pool anew", {{"socket", socket}, {"version", e.text}});
       case sidecar::EventKind::kHaproxyDown:
         tell_haproxy_away(e.proxy, e.text.view(), false);
-        if (stopping_ && !leaving_ && !any_proxy_up()) leave();
-        return;
+        return leave_when_alone();
+      case sidecar::EventKind::kHaproxyFault:
+        return log_.warn("known faults of this HAProxy",
+                         {{"socket", socket}, {"version", core_->session(e.proxy).info().version}, {"fault", e.text}});
+      case sidecar::EventKind::kSocketLevel:
+        return log_.error(
+            "HAProxy's socket is below level admin; give its `stats socket` line in haproxy.cfg `level admin`",
+            {{"socket", socket}, {"level", e.text}});
+      case sidecar::EventKind::kOldProcess:
+        return log_.info("an old HAProxy process goes on until its last request", {{"socket", socket}});
+      case sidecar::EventKind::kOldProcessEnded:
+        log_.info("old HAProxy process done", {{"socket", socket}, {"reason", e.text}});
+        return leave_when_alone();
+      case sidecar::EventKind::kOldProcessGivenUp:
+        log_.warn("old HAProxy process given up: it may still have requests", {{"socket", socket}, {"reason", e.text}});
+        return leave_when_alone();
       case sidecar::EventKind::kMembersFull:
         return log_.warn("member refused: gossip.members_max is reached", {{"node", e.node}});
     }

@@ -35,7 +35,7 @@ Steering::Steering(reactor::Loop& loop, GossipDriver& gossip)
 bool Steering::begin(const serf::Member& task, const announce::Steering& wish, Done done) {
   Open* const free = std::find_if(open_.begin(), open_.end(), [](const Open& open) { return open.token == 0; });
   if (free == open_.end()) return false;
-  *free = Open{kTokenMark | ++last_, task.endpoint, std::string(task.name.view()), wish, 0, {}, std::move(done)};
+  *free = Open{kTokenMark | ++last_, task.endpoint(), std::string(task.name.view()), wish, 0, {}, std::move(done)};
   ask(*free);
   arm();
   return true;

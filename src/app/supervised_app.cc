@@ -40,9 +40,9 @@ class SupervisedApp {
         loop_(kSmallLoop),
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
-        look_(loop_, config.haproxy.sockets[0].name,
+        look_(loop_, config.haproxy.sockets[0],
               [this](HaproxyLook::Answer answer, pid_t pid) { on_look(answer, pid); }),
-        proxy_(loop_, config.haproxy.sockets[0].name,
+        proxy_(loop_, config.haproxy.sockets[0].text,
                [this](int status) { drive([&](Instant now) { keeper_.on_proxy_exit(now, {status}, out_); }); }),
         keeper_(keeper_options(config), Rng(reactor::entropy_u64()), loop_.now()),
         timer_(loop_, [this] { drive([this](Instant now) { keeper_.on_deadline(now, out_); }); }) {}
@@ -53,7 +53,7 @@ class SupervisedApp {
       if (const auto done = reactor::become_subreaper(); !done.ok()) log_.warn(done.error().message);
     }
     log_.info("supervising HAProxy",
-              {{"command", config_.haproxy.command[0]}, {"socket", config_.haproxy.sockets[0].name}});
+              {{"command", config_.haproxy.command[0]}, {"socket", config_.haproxy.sockets[0].text}});
     drive([this](Instant now) { keeper_.start(now, out_); });
     loop_.run();
     reactor::ignore_signals(kSignals);
@@ -197,17 +197,17 @@ class SupervisedApp {
                          {{"pid", pid}});
       case Kind::kSocketSilent:
         return log_.warn("the socket is held and no HAProxy answers: none is started beside it; tried again for ever",
-                         {{"socket", config_.haproxy.sockets[0].name}});
+                         {{"socket", config_.haproxy.sockets[0].text}});
       case Kind::kProxyNotAnswering:
         return log_.warn("HAProxy runs and does not answer: does its `stats socket` stand in haproxy.socket?",
-                         {{"socket", config_.haproxy.sockets[0].name}, {"elapsed_ms", n.elapsed}});
+                         {{"socket", config_.haproxy.sockets[0].text}, {"elapsed_ms", n.elapsed}});
       case Kind::kProxyExited: return ended("HAProxy ended", n);
       case Kind::kProxyFailedAtStart:
         return log_.error("HAProxy ended before it was up; its own words stand above", {{"status", n.number}});
       case Kind::kProxyNotStarted: return;  // Said with its reason in start_proxy.
       case Kind::kProxyInBackground:
         return log_.error("HAProxy ended with status 0 and nobody answers; it must stay in the foreground (-db)",
-                          {{"socket", config_.haproxy.sockets[0].name}});
+                          {{"socket", config_.haproxy.sockets[0].text}});
       case Kind::kProxyRetry: return log_.info("HAProxy is started again", {{"in_ms", n.elapsed}});
       case Kind::kForeignGone: return log_.warn("the HAProxy that shoal did not start has gone; one is started");
       case Kind::kReloadNotOurs: return log_.warn("HAProxy is not reloaded: shoal did not start it", {{"pid", pid}});

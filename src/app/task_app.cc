@@ -368,13 +368,13 @@ class TaskApp final : private GossipHandler {
 
   // GossipHandler
   void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) override {
-    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta.view(), "role");
+    const std::string_view role = member == nullptr ? "" : wire::tag_value(member->meta(), "role");
     log_.debug("member", {{"change", serf::to_text(kind)}, {"node", name}, {"role", role}});
     const bool reaped = member == nullptr;
     if (name == gossip_.node().name() || (!reaped && role != "sidecar")) return;
     const announce::MemberStatus status = status_of(kind, member);
-    const Endpoint where = reaped ? Endpoint{} : member->endpoint;
-    const bool is_shoal = !reaped && !wire::tag_value(member->meta.view(), kShoalTag).empty();
+    const Endpoint where = reaped ? Endpoint{} : member->endpoint();
+    const bool is_shoal = !reaped && !wire::tag_value(member->meta(), kShoalTag).empty();
     drive_announcer([&](Instant now) { announcer_.on_sidecar(now, name, where, status, is_shoal, announcer_out_); });
   }
 

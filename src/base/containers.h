@@ -6,11 +6,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "base/bytes.h"
@@ -227,6 +229,62 @@ class Ring {
   std::size_t size_ = 0;
 };
 
+/// `size` plain values, all zero at first; the memory is touched only as it is used.
+template <typename T>
+class ZeroedArray {
+  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+
+ public:
+  explicit ZeroedArray(std::size_t size) : memory_(static_cast<T*>(std::calloc(size + 1, sizeof(T)))), size_(size) {
+    SHOAL_ASSERT(memory_ != nullptr);
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) {
+    SHOAL_ASSERT(i < size_);
+    return memory_.get()[i];
+  }
+  const T& operator[](std::size_t i) const {
+    SHOAL_ASSERT(i < size_);
+    return memory_.get()[i];
+  }
+  T* begin() { return memory_.get(); }
+  T* end() { return memory_.get() + size_; }
+
+ private:
+  struct Free {
+    void operator()(T* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<T, Free> memory_;
+  std::size_t size_;
+};
+
+/// Values that come and go, each at a place of its own that stays while it lives.
+template <typename T>
+class Pool {
+ public:
+  explicit Pool(std::size_t capacity) : values_(capacity), free_(capacity) {}
+  [[nodiscard]] bool full() const { return free_.empty() && values_.full(); }
+  /// Where it is from now on. REQUIRES: not full.
+  std::uint32_t put(const T& value) {
+    if (free_.empty()) {
+      values_.emplace_back(value);
+      return static_cast<std::uint32_t>(values_.size() - 1);
+    }
+    const std::uint32_t place = free_.back();
+    free_.pop_back();
+    values_[place] = value;
+    return place;
+  }
+  /// REQUIRES: put there, and not taken away since.
+  void take_away(std::uint32_t place) { free_.push_back(place); }
+  T& operator[](std::uint32_t place) { return values_[place]; }
+  const T& operator[](std::uint32_t place) const { return values_[place]; }
+
+ private:
+  FixedVector<T> values_;
+  FixedVector<std::uint32_t> free_;
+};
+
 /// Raw bytes reserved once; pages are touched only as they are used.
 class Buffer {
  public:
@@ -242,8 +300,13 @@ class Buffer {
   Buffer& operator=(Buffer&&) = delete;
   [[nodiscard]] MutableBytes bytes() { return {memory_, size_}; }
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// Forgets what is in it. When that was much (`used` bytes, about), the pages go back to the system until they are
+  /// touched again: what is rarely large should not be resident for ever.
+  void give_back(std::size_t used);
 
  private:
+  static constexpr std::size_t kWorthGivingBack = 64 * 1024;
+
   std::uint8_t* memory_;
   std::size_t size_;
 };
@@ -259,9 +322,9 @@ class NameIndex {
   template <typename NameOf>
   [[nodiscard]] std::uint32_t find(std::string_view name, NameOf&& name_of) const {
     for (std::size_t i = slot_of(name);; i = (i + 1) & mask_) {
-      const std::uint32_t index = slots_[i];
-      if (index == kNone) return kNone;
-      if (name_of(index) == name) return index;
+      const std::uint32_t entry = slots_[i];
+      if (entry == kEmpty) return kNone;
+      if (name_of(entry - 1) == name) return entry - 1;
     }
   }
   /// REQUIRES: the name is not in the index, fewer than `capacity` entries.
@@ -270,9 +333,9 @@ class NameIndex {
   template <typename NameOf>
   void move(std::string_view name, std::uint32_t to, NameOf&& name_of) {
     for (std::size_t i = slot_of(name);; i = (i + 1) & mask_) {
-      SHOAL_ASSERT(slots_[i] != kNone);
-      if (name_of(slots_[i]) == name) {
-        slots_[i] = to;
+      SHOAL_ASSERT(slots_[i] != kEmpty);
+      if (name_of(slots_[i] - 1) == name) {
+        slots_[i] = to + 1;
         return;
       }
     }
@@ -281,27 +344,28 @@ class NameIndex {
   template <typename NameOf>
   void erase(std::string_view name, NameOf&& name_of) {
     std::size_t hole = slot_of(name);
-    while (slots_[hole] != kNone && name_of(slots_[hole]) != name) hole = (hole + 1) & mask_;
-    if (slots_[hole] == kNone) return;
+    while (slots_[hole] != kEmpty && name_of(slots_[hole] - 1) != name) hole = (hole + 1) & mask_;
+    if (slots_[hole] == kEmpty) return;
     // Close the gap, so that a later search does not stop too early.
-    for (std::size_t i = (hole + 1) & mask_; slots_[i] != kNone; i = (i + 1) & mask_) {
-      const std::size_t home = slot_of(name_of(slots_[i]));
+    for (std::size_t i = (hole + 1) & mask_; slots_[i] != kEmpty; i = (i + 1) & mask_) {
+      const std::size_t home = slot_of(name_of(slots_[i] - 1));
       if (((i - home) & mask_) >= ((i - hole) & mask_)) {
         slots_[hole] = slots_[i];
         hole = i;
       }
     }
-    slots_[hole] = kNone;
+    slots_[hole] = kEmpty;
     --size_;
   }
   void clear();
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
+  static constexpr std::uint32_t kEmpty = 0;
   [[nodiscard]] std::size_t slot_of(std::string_view name) const;
 
-  std::unique_ptr<std::uint32_t[]> slots_;
   std::size_t mask_;
+  ZeroedArray<std::uint32_t> slots_;  // Each the index plus one; 0 is none, so that untouched memory is empty.
   std::size_t capacity_;
   std::size_t size_ = 0;
   std::uint64_t seed_;

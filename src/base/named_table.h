@@ -1,5 +1,5 @@
 // Records found by name, at most `capacity` of them, in slots that stay put while a record lives. `T` has a member
-// `name` that `std::string_view` can be made from. The order of slots() is the owner's to shuffle.
+// `name` from which a `std::string_view` can be made. The order of slots() is the owner's to shuffle.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ class NamedTable {
     return index_.find(name, [this](Slot slot) { return std::string_view(records_[slot].name); });
   }
   /// A fresh record with this name, last in the order. REQUIRES: not full, the name is not there and fits.
-  Slot insert(std::string_view name) {
+  template <typename Name>
+  Slot insert(Name&& name) {
     SHOAL_ASSERT(!full());
     Slot slot = 0;
     if (free_.empty()) {
@@ -30,14 +31,13 @@ class NamedTable {
     } else {
       slot = free_.back();
       free_.pop_back();
-      records_[slot] = T{};
     }
-    SHOAL_ASSERT(records_[slot].name.assign(name));
-    index_.insert(name, slot);
+    records_[slot].name = decltype(T::name)(std::forward<Name>(name));
+    index_.insert(std::string_view(records_[slot].name), slot);
     order_.push_back(slot);
     return slot;
   }
-  /// The last one of the order takes the place of the erased one.
+  /// The last one of the order takes the place of the erased one, whose record is a fresh one from now on.
   void erase(Slot slot) {
     index_.erase(std::string_view(records_[slot].name), [this](Slot s) { return std::string_view(records_[s].name); });
     for (std::size_t i = 0; i < order_.size(); ++i) {
@@ -46,6 +46,7 @@ class NamedTable {
         break;
       }
     }
+    records_[slot] = T{};
     free_.push_back(slot);
   }
 

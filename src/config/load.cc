@@ -31,7 +31,6 @@ class Loader {
     check_timing();
     check_pools();
     check_verify();
-    check_supervision();
     check_advertise();
     check_task();
     for (const Problem& warning : out_.warnings) out_.config.warnings.push_back(warning.text);
@@ -237,15 +236,6 @@ class Loader {
         if (pool.pool == value.pool && !has_check(pool.server_options)) error(value, kWhat);
       }
     }
-  }
-
-  void check_supervision() {
-    const Haproxy& haproxy = out_.config.haproxy;
-    if (haproxy.command.empty() || haproxy.sockets.empty()) return;
-    const RuntimeSocket& first = haproxy.sockets[0];
-    if (first.kind == RuntimeSocket::Kind::kPath && !first.is_master) return;
-    error(*value_of("haproxy.command"), "needs a UNIX path as the first of haproxy.socket (now " + quoted(first.text) +
-                                            "): there shoal looks whether the HAProxy that it supervises answers");
   }
 
   void check_advertise() {

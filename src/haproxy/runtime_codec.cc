@@ -9,13 +9,9 @@ namespace {
 constexpr std::string_view kStateHead =
     "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight ";
 constexpr std::size_t kStateColumns = 19;  // Up to srv_port.
-
-void put_number(ByteWriter& out, std::uint64_t value) {
-  char digits[20];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
-  SHOAL_ASSERT(error == std::errc{});
-  out.put(std::string_view(digits, static_cast<std::size_t>(end - digits)));
-}
+constexpr std::string_view kWorkerEnd = "\n> ";
+constexpr std::string_view kMasterEnd = "\nmaster";  // Then kReloadFailed or nothing, then "> ".
+constexpr std::string_view kReloadFailed = "[ReloadFailed]";
 
 template <typename Int>
 bool parse_number(std::string_view text, Int& value) {
@@ -45,7 +41,7 @@ void put_add(ByteWriter& out, const Command& command) {
   out.put(" weight 0");
   if (command.id != 0) {
     out.put(" id ");
-    put_number(out, command.id);
+    put_decimal(out, command.id);
   }
   if (!command.options->text().empty()) {
     out.put(" ");
@@ -79,7 +75,7 @@ void put_command(ByteWriter& out, const Command& command) {
       out.put("show stat ");
       out.put(command.backend.view());
       out.put(" 4 ");
-      return put_number(out, command.id);
+      return put_decimal(out, command.id);
     case CommandKind::kAddServer: return put_add(out, command);
     case CommandKind::kEnableHealth: out.put("enable health "); return put_server(out, command);
     case CommandKind::kEnableServer: out.put("enable server "); return put_server(out, command);
@@ -93,7 +89,7 @@ void put_command(ByteWriter& out, const Command& command) {
       out.put("set server ");
       put_server(out, command);
       out.put(" weight ");
-      return put_number(out, command.weight);
+      return put_decimal(out, command.weight);
     case CommandKind::kSetHealthDown:
       out.put("set server ");
       put_server(out, command);
@@ -158,12 +154,54 @@ std::optional<std::string_view> info_value(std::string_view line, std::string_vi
 
 }  // namespace
 
+std::optional<Framing::End> Framing::find(std::string_view text, std::size_t from) const {
+  if (!is_master) {
+    const std::size_t at = text.find(kWorkerEnd, from);
+    if (at == std::string_view::npos) return std::nullopt;
+    return End{at, at + kWorkerEnd.size()};
+  }
+  for (std::size_t at = text.find(kMasterEnd, from); at != std::string_view::npos; at = text.find(kMasterEnd, at + 1)) {
+    std::string_view rest = text.substr(at + kMasterEnd.size());
+    if (rest.substr(0, kReloadFailed.size()) == kReloadFailed) rest.remove_prefix(kReloadFailed.size());
+    if (rest.substr(0, 2) == "> ") return End{at, text.size() - rest.size() + 2};
+  }
+  return std::nullopt;
+}
+
+std::size_t Framing::resume_at(std::string_view text, std::size_t from) const {
+  const std::size_t overlap = is_master ? kMasterEnd.size() + kReloadFailed.size() + 1 : kWorkerEnd.size() - 1;
+  return std::max(from, text.size() < overlap ? 0 : text.size() - overlap);
+}
+
+Greeting parse_greeting(std::string_view text) {
+  if (text == kWorkerEnd) return Greeting::kWorker;
+  std::string_view rest = text;
+  if (rest.substr(0, kMasterEnd.size() - 1) != kMasterEnd.substr(1)) return Greeting::kIncomplete;
+  rest.remove_prefix(kMasterEnd.size() - 1);
+  if (rest.substr(0, kReloadFailed.size()) == kReloadFailed) rest.remove_prefix(kReloadFailed.size());
+  return rest == "> " ? Greeting::kMaster : Greeting::kIncomplete;
+}
+
+Level parse_level(std::string_view reply) {
+  const std::string_view text = without_line_feeds(reply);
+  if (text == "user") return Level::kUser;
+  if (text == "operator") return Level::kOperator;
+  return text == "admin" ? Level::kAdmin : Level::kUnknown;
+}
+
 bool is_name(std::string_view text, std::size_t size_max) {
   if (text.empty() || text.size() > size_max) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
            c == ':' || c == '-';
   });
+}
+
+void put_decimal(ByteWriter& out, std::uint64_t value) {
+  char digits[20];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
+  SHOAL_ASSERT(error == std::errc{});
+  out.put(std::string_view(digits, static_cast<std::size_t>(end - digits)));
 }
 
 bool encode(const Command& command, ByteWriter& out) {
@@ -231,6 +269,9 @@ std::optional<Info> parse_info(std::string_view reply) {
     } else if (const auto version = info_value(line, "Version")) {
       info.version.assign_cut(*version);
       has_version = true;
+    } else if (const auto connections = info_value(line, "CurrConns")) {
+      std::uint64_t value = 0;
+      if (parse_number(*connections, value)) info.connections = value;
     } else if (const auto stopping = info_value(line, "Stopping")) {
       info.stopping = *stopping != "0";
     }

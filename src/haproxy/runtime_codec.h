@@ -5,7 +5,8 @@
 // printed from parsed bytes, numbers from integers, options from ServerOptions. `encode` cannot be given anything else.
 //
 // Framing (the only one that holds on all versions): interactive mode (`prompt`), one command a line, and the end of
-// each answer is "\n> ". Answers were captured from HAProxy 2.6.12.
+// each answer is "\n> ". On the master's socket it is "\nmaster> ", or "\nmaster[ReloadFailed]> " after a reload that
+// failed, and "@1 " in front of a command sends it to the current worker. Answers were captured from HAProxy 2.6.12.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,30 @@ namespace shoal::haproxy {
 inline constexpr std::size_t kLineBytesMax = 4096;
 inline constexpr std::string_view kPromptLine = "prompt\n";
 inline constexpr std::string_view kShowInfoLine = "show info\n";
-inline constexpr std::string_view kReplyEnd = "\n> ";
+inline constexpr std::string_view kShowLevelLine = "show cli level\n";
+inline constexpr std::string_view kExperimentalLine = "experimental-mode on\n";
+
+/// Where one answer ends and the next begins.
+struct Framing {
+  bool is_master = false;
+
+  struct End {
+    std::size_t size = 0;  // The answer's, from the beginning of the text.
+    std::size_t next = 0;  // Where the next one begins.
+  };
+  /// The first end at or after `from`. Nothing while it is not complete; then `resume_at` is where to go on looking
+  /// when more has come.
+  [[nodiscard]] std::optional<End> find(std::string_view text, std::size_t from) const;
+  [[nodiscard]] std::size_t resume_at(std::string_view text, std::size_t from) const;
+};
+
+/// What came after `prompt` on a new connection.
+enum class Greeting : std::uint8_t { kIncomplete, kWorker, kMaster };
+[[nodiscard]] Greeting parse_greeting(std::string_view text);
+
+/// `show cli level`. Unknown on a version that does not know the question: then nothing follows from it.
+enum class Level : std::uint8_t { kUnknown, kUser, kOperator, kAdmin };
+[[nodiscard]] Level parse_level(std::string_view reply);
 
 /// HAProxy's own alphabet for proxies and servers: A-Z a-z 0-9 _ . : -
 [[nodiscard]] bool is_name(std::string_view text, std::size_t size_max);
@@ -81,6 +105,7 @@ struct Command {
   const ServerOptions* options = nullptr;  // kAddServer; borrowed until the answer has come.
 };
 
+void put_decimal(ByteWriter& out, std::uint64_t value);
 /// Writes the command and its newline. False when a part is missing or it does not fit: then nothing has been written.
 [[nodiscard]] bool encode(const Command& command, ByteWriter& out);
 
@@ -108,6 +133,7 @@ struct Info {
   std::uint64_t pid = 0;
   std::uint64_t start_time_sec = 0;
   bool stopping = false;
+  std::optional<std::uint64_t> connections;  // Of clients; those to runtime sockets do not count.
   FixedString<63> version;
 };
 [[nodiscard]] std::optional<Info> parse_info(std::string_view reply);

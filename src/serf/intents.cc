@@ -6,17 +6,11 @@
 
 namespace shoal::serf {
 
-void Node::copy_record(Member& member, const swim::Record& record) const {
-  member.endpoint = record.endpoint;
-  member.meta = record.meta;
-  member.versions = record.versions;
-}
-
 void Node::on_member_join(const swim::Record& record) {
   Slot slot = members_.find(record.name.view());
   if (slot == kNoSlot) {
-    NodeName evicted;
-    slot = members_.insert(record.name.view(), evicted);
+    Text evicted;
+    slot = members_.insert(record.name, evicted);
     if (!evicted.empty()) emit(MemberEventKind::kReap, evicted.view());
     if (slot == kNoSlot) {
       ++counters_.members_refused;
@@ -34,7 +28,7 @@ void Node::on_member_join(const swim::Record& record) {
     members_[slot].status = Status::kAlive;
   }
   members_[slot].prune_at = kNever;
-  copy_record(members_[slot], record);
+  members_[slot].profile = record.profile;
   emit(MemberEventKind::kJoin, record.name.view());
 }
 
@@ -60,7 +54,7 @@ void Node::on_member_leave(const swim::Record& record) {
 void Node::on_member_update(const swim::Record& record) {
   const Slot slot = members_.find(record.name.view());
   if (slot == kNoSlot) return;
-  copy_record(members_[slot], record);
+  members_[slot].profile = record.profile;
   emit(MemberEventKind::kUpdate, record.name.view());
 }
 
@@ -106,7 +100,7 @@ void Node::prune(Slot slot) {
     member.prune_at = now_ + timing.broadcast_timeout + timing.leave_propagate_delay;
     return;
   }
-  const NodeName node = member.name;
+  const Text node = member.name;
   members_.erase(slot);
   emit(MemberEventKind::kReap, node.view());
 }

@@ -49,14 +49,14 @@ void Node::answer_conflict(std::string_view node, const QueryRef& ref) {
   ByteWriter tags(tags_memory);
   wire::ConflictResponse answer;
   if (const Member* member = members_.get(node)) {
-    if (!wire::encode_member_tags(tags, member->meta.view())) return void(++counters_.malformed);
+    if (!wire::encode_member_tags(tags, member->meta())) return void(++counters_.malformed);
     wire::Member& told = answer.member.emplace();
     told.name = member->name.view();
-    told.addr = member->endpoint.addr.raw();
-    told.port = member->endpoint.port;
+    told.addr = member->profile.address();
+    told.port = member->profile.port();
     told.tags = tags.written();
     told.status = static_cast<std::int64_t>(member->status);
-    const swim::Versions& v = member->versions;
+    const swim::Versions v = member->versions();
     told.protocol_min = v[0], told.protocol_max = v[1], told.protocol_cur = v[2];
     told.delegate_min = v[3], told.delegate_max = v[4], told.delegate_cur = v[5];
   }
@@ -85,14 +85,14 @@ void Node::on_dispute_answer(Bytes payload) {
   ++dispute_.answers;
   if (!answer.member) return;
   const auto addr = IpAddress::from_raw(answer.member->addr);
-  if (addr && same_place(Endpoint{*addr, answer.member->port}, swim_.self().endpoint)) ++dispute_.ours;
+  if (addr && same_place(Endpoint{*addr, answer.member->port}, swim_.self().endpoint())) ++dispute_.ours;
 }
 
 void Node::settle_dispute() {
   const Endpoint other = dispute_.other;
   const bool alone = dispute_.answers == 0;
   // Two nodes that know nobody else cannot both go: the lower address keeps the name.
-  const bool keep = alone ? !higher_place(swim_.self().endpoint, other) : dispute_.ours >= dispute_.answers / 2 + 1;
+  const bool keep = alone ? !higher_place(swim_.self().endpoint(), other) : dispute_.ours >= dispute_.answers / 2 + 1;
   open_queries_.close(dispute_.token);
   dispute_ = {};
   dispute_.not_before = now_ + kDisputePause;

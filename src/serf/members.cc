@@ -13,7 +13,7 @@ std::string_view to_text(Status status) {
   SHOAL_UNREACHABLE();
 }
 
-Slot Members::insert(std::string_view name, NodeName& evicted) {
+Slot Members::insert(const Text& name, Text& evicted) {
   if (table_.full()) {
     Slot victim = kNoSlot;
     for (const Slot slot : table_.slots()) {
@@ -26,6 +26,17 @@ Slot Members::insert(std::string_view name, NodeName& evicted) {
     erase(victim);
   }
   return table_.insert(name);
+}
+
+void Members::erase(Slot slot) {
+  const std::uint32_t known = table_[slot].coordinate;
+  if (known != Member::kNoCoordinate) coordinates_.take_away(known);
+  table_.erase(slot);
+}
+
+void Members::keep_coordinate(Slot slot, const PeerCoordinate& coordinate) {
+  SHOAL_ASSERT(table_[slot].coordinate == Member::kNoCoordinate);
+  table_[slot].coordinate = coordinates_.put(coordinate);
 }
 
 std::size_t Members::count(Status status) const {

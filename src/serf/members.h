@@ -13,7 +13,6 @@ namespace shoal::serf {
 
 using shoal::kNoSlot;
 using shoal::Slot;
-using swim::Meta;
 using swim::NodeName;
 
 /// The wire's values (agent RPC and conflict answers): frozen.
@@ -21,15 +20,19 @@ enum class Status : std::uint8_t { kNone = 0, kAlive = 1, kLeaving = 2, kLeft = 
 [[nodiscard]] std::string_view to_text(Status status);
 
 struct Member {
-  NodeName name;
-  Endpoint endpoint;
-  Meta meta;
-  swim::Versions versions{};
-  Status status = Status::kNone;
+  Text name;
+  swim::Profile profile;  // As swim has it, or had it last.
   LamportTime status_ltime = 0;
   Instant gone_since{};       // When it left, failed, or said that it leaves.
   Instant prune_at = kNever;  // A leave intent with Prune, while it is still leaving.
-  PeerCoordinate coordinate;
+  std::uint32_t coordinate = kNoCoordinate;
+  Status status = Status::kNone;
+
+  [[nodiscard]] Endpoint endpoint() const { return profile.endpoint(); }
+  [[nodiscard]] swim::Versions versions() const { return profile.versions(); }
+  [[nodiscard]] Bytes meta() const { return profile.meta(); }
+
+  static constexpr std::uint32_t kNoCoordinate = ~std::uint32_t{0};  // It has told none. Else: see Members::coordinate.
 };
 
 /// An intent about a node that is no member yet.
@@ -45,7 +48,8 @@ class Members {
   static constexpr std::size_t kIntentsMax = 512;
   static constexpr Duration kIntentLife = 5min;
 
-  Members(std::size_t members_max, std::uint64_t hash_seed) : table_(members_max, hash_seed), intents_(kIntentsMax) {}
+  Members(std::size_t members_max, std::uint64_t hash_seed)
+      : table_(members_max, hash_seed), coordinates_(members_max), intents_(kIntentsMax) {}
 
   [[nodiscard]] Slot find(std::string_view name) const { return table_.find(name); }
   [[nodiscard]] const Member* get(std::string_view name) const {
@@ -54,13 +58,19 @@ class Members {
   }
   /// A full table gives up the member that left or failed longest ago, whose name is then in `evicted`; kNoSlot when
   /// there is none.
-  Slot insert(std::string_view name, NodeName& evicted);
-  void erase(Slot slot) { table_.erase(slot); }
+  Slot insert(const Text& name, Text& evicted);
+  void erase(Slot slot);
   Member& operator[](Slot slot) { return table_[slot]; }
   const Member& operator[](Slot slot) const { return table_[slot]; }
   [[nodiscard]] std::span<const Slot> slots() const { return table_.slots(); }
   [[nodiscard]] std::size_t size() const { return table_.size(); }
   [[nodiscard]] std::size_t count(Status status) const;
+
+  /// What is known of where it is; nullptr until it has told.
+  [[nodiscard]] PeerCoordinate* coordinate(Slot slot) { return find_coordinate(*this, table_[slot]); }
+  [[nodiscard]] const PeerCoordinate* coordinate(const Member& member) const { return find_coordinate(*this, member); }
+  /// REQUIRES: nothing is known of it.
+  void keep_coordinate(Slot slot, const PeerCoordinate& coordinate);
 
   /// Keeps the newest intent about an unknown node. False: not newer than what is kept, or no room after expiry.
   bool buffer_intent(std::string_view node, bool leave, LamportTime ltime, Instant now);
@@ -68,7 +78,13 @@ class Members {
   BufferedIntent take_intent(std::string_view node);
 
  private:
+  template <typename Self>
+  static auto find_coordinate(Self& self, const Member& member) -> decltype(&self.coordinates_[0]) {
+    return member.coordinate == Member::kNoCoordinate ? nullptr : &self.coordinates_[member.coordinate];
+  }
+
   NamedTable<Member> table_;
+  Pool<PeerCoordinate> coordinates_;  // Of those that have told one: in a large cluster few have, for hours.
   FixedVector<BufferedIntent> intents_;
 };
 

@@ -23,7 +23,7 @@ std::string_view to_text(MemberEventKind kind) {
   SHOAL_UNREACHABLE();
 }
 
-Node::Node(const NodeOptions& options, Rng rng, Instant now)
+Node::Node(const NodeOptions& options, TextStore& texts, Rng rng, Instant now)
     : options_(options),
       rng_(rng),
       now_(now),
@@ -32,7 +32,7 @@ Node::Node(const NodeOptions& options, Rng rng, Instant now)
       queries_queue_(kQueryQueueMax),
       events_(kEventQueueMax),
       coordinates_(rng_.fork()),
-      swim_(options.swim, *this, rng_.fork(), now) {
+      swim_(options.swim, texts, *this, rng_.fork(), now) {
   for (Key& key : options_.swim.keys) key = Key{};  // Swim's keyring alone has them now.
   options_.swim.keys.clear();
   static_cast<void>(clock_.witness_state(options.clock_seen));
@@ -231,7 +231,7 @@ void Node::reap() {
     const Member& member = members_[slot];
     const bool gone = member.status == Status::kFailed || member.status == Status::kLeft;
     if ((gone && now_ - member.gone_since > options_.reap_after) || member.prune_at <= now_) {
-      const NodeName node = member.name;
+      const Text node = member.name;
       members_.erase(slot);  // Puts another one into place i.
       emit(MemberEventKind::kReap, node.view());
     } else {
@@ -249,7 +249,7 @@ void Node::reconnect() {
   std::size_t pick = rng_.below(std::uint64_t{failed});
   for (const Slot slot : members_.slots()) {
     if (members_[slot].status != Status::kFailed) continue;
-    if (pick-- == 0) return swim_.push_pull(now_, members_[slot].endpoint, true, out_->net);
+    if (pick-- == 0) return swim_.push_pull(now_, members_[slot].endpoint(), true, out_->net);
   }
 }
 
@@ -270,7 +270,7 @@ void Node::add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::s
 
 void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) {
   // The same address in its other form is we ourselves, as an earlier life told it.
-  if (existing.name == name() && !same_place(existing.endpoint, other)) {
+  if (existing.name == name() && !same_place(existing.endpoint(), other)) {
     if (joining && !joined_ && newcomer_) {
       // The cluster that we come into has a member of this name: no need to ask whose it is. And a lone serf agent that
       // asks and hears nobody would shut down; under another name we are the one who answers it.
@@ -280,7 +280,7 @@ void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other,
       open_dispute(other);
     }
   }
-  tell(out_->conflicts, {existing.name, existing.endpoint, other});
+  tell(out_->conflicts, {NodeName(existing.name), existing.endpoint(), other});
 }
 
 void Node::on_join_result(const swim::JoinResult& result) {
@@ -315,18 +315,24 @@ void Node::on_ping_payload(const swim::Record& record, Duration rtt, Bytes paylo
     case wire::CoordinateStatus::kOk: break;
   }
   const Coordinate other{told.vec, told.error, told.adjustment, told.height};
-  const CoordinateVerdict verdict = coordinates_.update(members_[slot].coordinate, other, rtt);
-  if (verdict != CoordinateVerdict::kTaken) ++counters_.coordinates_refused;
+  PeerCoordinate fresh;
+  PeerCoordinate* const known = members_.coordinate(slot);
+  const CoordinateVerdict verdict = coordinates_.update(known != nullptr ? *known : fresh, other, rtt);
+  if (verdict != CoordinateVerdict::kTaken) return void(++counters_.coordinates_refused);
+  if (known == nullptr) members_.keep_coordinate(slot, fresh);
 }
 
 std::optional<Duration> Node::round_trip(std::string_view node) const {
   if (node == name()) return Duration{};
   const Member* member = members_.get(node);
-  if (member == nullptr || !member->coordinate.known) return std::nullopt;
-  return estimate(coordinates_.own(), member->coordinate.at);
+  const PeerCoordinate* peer = member == nullptr ? nullptr : members_.coordinate(*member);
+  if (peer == nullptr) return std::nullopt;
+  return estimate(coordinates_.own(), peer->at);
 }
 
-void Node::on_datagrams_blocked(const swim::Record& record) { tell(out_->blocked, {record.name, record.endpoint}); }
+void Node::on_datagrams_blocked(const swim::Record& record) {
+  tell(out_->blocked, {NodeName(record.name), record.endpoint()});
+}
 
 void Node::on_foreign(const Endpoint& from, swim::Refusal why) { tell(out_->foreign, {from, why}); }
 

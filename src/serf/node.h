@@ -70,8 +70,9 @@ struct NodeCounters {
 
 class Node final : private swim::Upper, private wire::SerfStateVisitor {
  public:
-  /// All memory is reserved here. Nothing is sent before `start`.
-  Node(const NodeOptions& options, Rng rng, Instant now);
+  /// All memory is reserved here, but for names and profiles, which `texts` keeps: it has room for
+  /// swim::texts_max(members_max), and outlives the node. Nothing is sent before `start`.
+  Node(const NodeOptions& options, TextStore& texts, Rng rng, Instant now);
 
   // Inputs.
   void on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out);
@@ -200,7 +201,6 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void on_relay_message(Bytes payload);
   [[nodiscard]] const Member* member_at(const Endpoint& endpoint) const;
   void broadcast_join_intent();
-  void copy_record(Member& member, const swim::Record& record) const;
   void emit(MemberEventKind kind, std::string_view name);
   /// News for the outbox; what has no room is dropped and counted.
   template <typename T>

@@ -43,7 +43,7 @@ class RecentMarks {
     std::array<std::uint64_t, kWays> marks{};
     std::uint8_t next = 0;
   };
-  std::array<Set, kSets> sets_{};
+  ZeroedArray<Set> sets_{kSets};
 };
 
 /// Names one of our own queries to whoever asked it. 0 = none.

@@ -34,11 +34,11 @@ void Seeds::on_resolved(Instant, std::size_t seed, std::span<const Endpoint> add
   for (std::size_t i = 0; i < addresses.size() && i < kAddressesMax; ++i) {
     const Endpoint& address = addresses[(first + i) % addresses.size()];
     if (out.full()) return;
-    if (same_place(address, node.swim().self().endpoint)) continue;
+    if (same_place(address, node.swim().self().endpoint())) continue;
     bool alive = false;
     for (const Slot slot : node.members().slots()) {
       const Member& member = node.members()[slot];
-      alive = alive || (member.status == Status::kAlive && same_place(member.endpoint, address));
+      alive = alive || (member.status == Status::kAlive && same_place(member.endpoint(), address));
     }
     if (!alive) out.push_back({SeedEffect::Kind::kJoin, seed, address});
   }

@@ -114,7 +114,7 @@ bool Node::filters_match(const wire::Query& query) const {
         if (!filters.names(name())) return false;
         break;
       case wire::FilterReader::Kind::kTag:
-        if (!tag_matches(filters.tag().expr, wire::tag_value(self.meta.view(), filters.tag().tag))) return false;
+        if (!tag_matches(filters.tag().expr, wire::tag_value(self.meta(), filters.tag().tag))) return false;
         break;
       case wire::FilterReader::Kind::kUnknown: return false;
     }
@@ -186,8 +186,8 @@ std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, s
   wire::Query query;
   query.ltime = query_clock_.now();
   query.id = id;
-  query.addr = self.endpoint.addr.raw();
-  query.port = self.endpoint.port;
+  query.addr = self.profile.address();
+  query.port = self.profile.port();
   query.source_node = name();
   query.filters = filters.written();
   query.relay_factor = params.relay_factor;
@@ -266,10 +266,10 @@ void Node::relay_response(const QueryRef& ref, Bytes message) {
   InlineVector<Slot, kRelaysMax> picks;
   swim::draw_slots(members_.slots(), ref.relay_factor, rng_, picks, [&](Slot slot) {
     const Member& helper = members_[slot];
-    return helper.status == Status::kAlive && helper.versions[1] >= 5 && helper.name != name() &&
-           !same_place(helper.endpoint, ref.reply_to);
+    return helper.status == Status::kAlive && helper.versions()[1] >= 5 && helper.name != name() &&
+           !same_place(helper.endpoint(), ref.reply_to);
   });
-  for (const Slot pick : picks) swim_.send_user(now_, members_[pick].endpoint, writer.written(), out_->net);
+  for (const Slot pick : picks) swim_.send_user(now_, members_[pick].endpoint(), writer.written(), out_->net);
 }
 
 // Somebody's answer on its way to the asker. Serf sends anything to anywhere; here only an answer goes, and only to a
@@ -289,7 +289,7 @@ void Node::on_relay_message(Bytes payload) {
 
 const Member* Node::member_at(const Endpoint& endpoint) const {
   for (const Slot slot : members_.slots()) {
-    if (same_place(members_[slot].endpoint, endpoint)) return &members_[slot];
+    if (same_place(members_[slot].endpoint(), endpoint)) return &members_[slot];
   }
   return nullptr;
 }

@@ -10,10 +10,16 @@ std::size_t servers_max(const Options& options) {
   return std::size_t{options.registry.members_max} * 2 + 16;
 }
 
+haproxy::SessionOptions session_options(const Options& options, std::size_t number) {
+  haproxy::SessionOptions session = options.session;
+  session.is_master = options.is_master[number];
+  return session;
+}
+
 }  // namespace
 
-Core::Proxy::Proxy(const Options& options, Rng rng, Instant now)
-    : session(options.session, rng, now),
+Core::Proxy::Proxy(const Options& options, std::size_t number, Rng rng, Instant now)
+    : session(session_options(options, number), rng, now),
       table(servers_max(options)),
       look_at(now),
       batch_not_before(now),
@@ -34,7 +40,7 @@ Core::Core(const Options& options, Rng rng, Instant now)
       proxies_(options.sockets.size()),
       standings_due_(options.registry.members_max) {
   SHOAL_ASSERT(!options.sockets.empty());
-  for (std::size_t i = 0; i < options.sockets.size(); ++i) proxies_.emplace_back(options_, rng_.fork(), now);
+  for (std::size_t i = 0; i < options.sockets.size(); ++i) proxies_.emplace_back(options_, i, rng_.fork(), now);
 }
 
 void Core::begin_input(Instant now, const Outbox& out) {
@@ -124,6 +130,7 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
   fact.server_changed = false;
   if (!fact.has_word || fact.name_taken || !pool) return;
   for (Proxy& proxy : proxies_) {
+    proxy.old_at = now;
     proxy.dirty = proxy.dirty || left_a_server;
     std::uint32_t slot = proxy.table.find(pool->view(), fact.server.view());
     if (slot == ServerTable::kNone && wants_rotation) {
@@ -284,7 +291,10 @@ void Core::pump(Instant now, Outbox& out) {
     sweep_facts(now);
     take_changed_facts(now);
   }
-  for (std::size_t i = 0; i < proxies_.size(); ++i) act(now, i, out);
+  for (std::size_t i = 0; i < proxies_.size(); ++i) {
+    act(now, i, out);
+    watch_old(now, proxies_[i]);
+  }
   verifier_.start(now, registry_, out.verifies);
   start_looks(now, out);
   emit_standings(out);

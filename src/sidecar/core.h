@@ -10,6 +10,7 @@
 // before HAProxy's own table shows it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,7 @@ struct PoolOptions {
 struct Options {
   static constexpr std::size_t kProxiesMax = 8;
   InlineVector<FixedString<128>, kProxiesMax> sockets;  // For the words of a refusal; one HAProxy each, at least one.
+  std::array<bool, kProxiesMax> is_master{};            // The socket of that place is the master's.
   RegistryOptions registry;
   Policy policy;
   haproxy::SessionOptions session;
@@ -126,6 +128,10 @@ class Core final {
 
   [[nodiscard]] std::size_t proxies() const { return proxies_.size(); }
   [[nodiscard]] bool proxy_up(std::size_t proxy) const { return proxies_[proxy].session.is_up(); }
+  /// HAProxy answers there, or an old process of it may still have requests.
+  [[nodiscard]] bool proxy_alive(std::size_t proxy) const {
+    return proxy_up(proxy) || proxies_[proxy].session.has_old();
+  }
   [[nodiscard]] const haproxy::RuntimeSession& session(std::size_t proxy) const { return proxies_[proxy].session; }
   /// Calls `visit(const ServerView&)` for each server of ours that is wanted or stands in HAProxy.
   template <typename Visit>
@@ -143,7 +149,7 @@ class Core final {
 
  private:
   struct Proxy {
-    Proxy(const Options& options, Rng rng, Instant now);
+    Proxy(const Options& options, std::size_t number, Rng rng, Instant now);
     haproxy::RuntimeSession session;
     ServerTable table;
     bool looked = false;  // The table has been read since the session came up.
@@ -158,6 +164,9 @@ class Core final {
     std::uint64_t pools_hash = 0;   // Of the last `show backend`.
     FixedVector<PoolShare> shares;  // By the servers' pool_number; of this plan, once one is asked to leave.
     bool has_shares = false;
+    Instant old_at;  // When the servers of old processes are gone through again.
+    bool level_told = false;
+    std::string_view fault_told;
   };
 
   void begin_input(Instant now, const Outbox& out);
@@ -184,6 +193,13 @@ class Core final {
   void take_step_reply(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
   void refuse(Instant now, std::size_t proxy, Server& server, const haproxy::SessionEvent& event, Outbox& out);
   void note_transition(std::size_t proxy, Server& server, const Observed& before, Outbox& out);
+
+  // core_old.cc: old processes.
+  void take_retired(std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
+  void take_old_count(std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
+  void take_old_gone(std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
+  void old_place_ended(std::size_t proxy, const Server& server, Outbox& out);
+  void watch_old(Instant now, Proxy& proxy);
 
   // core_steps.cc: what HAProxy is told.
   void act(Instant now, std::size_t proxy, Outbox& out);

@@ -18,6 +18,9 @@ void Core::take_session_events(Instant now, std::size_t number, Outbox& out) {
         log_event(out, EventKind::kHaproxyDown, number, nullptr, event.text);
         all_standings_changed();
         break;
+      case haproxy::SessionEvent::Kind::kRetired: take_retired(number, event, out); break;
+      case haproxy::SessionEvent::Kind::kOldCount: take_old_count(number, event, out); break;
+      case haproxy::SessionEvent::Kind::kOldGone: take_old_gone(number, event, out); break;
       case haproxy::SessionEvent::Kind::kReply: take_reply(now, number, event, out); break;
       case haproxy::SessionEvent::Kind::kBatchDone:
         // A table that cannot be read (a socket below operator level) is not asked for in a tight loop.
@@ -35,6 +38,15 @@ void Core::take_up(Instant now, std::size_t number, const haproxy::SessionEvent&
   proxy.look_at = now;
   proxy.batch_not_before = now;
   log_event(out, event.replaced ? EventKind::kHaproxyReplaced : EventKind::kHaproxyUp, number, nullptr, event.text);
+  const std::string_view fault = proxy.session.traits().fault;
+  if (!fault.empty() && fault != std::exchange(proxy.fault_told, fault)) {
+    log_event(out, EventKind::kHaproxyFault, number, nullptr, fault);
+  }
+  const haproxy::Level level = proxy.session.level();
+  const bool is_low = level == haproxy::Level::kUser || level == haproxy::Level::kOperator;
+  if (is_low && !std::exchange(proxy.level_told, true)) {
+    log_event(out, EventKind::kSocketLevel, number, nullptr, level == haproxy::Level::kUser ? "user" : "operator");
+  }
   for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
     Server& server = proxy.table[i];
     if (!server.used) continue;
@@ -177,8 +189,9 @@ void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
   }
   const Wanted goal = wanted_of(now, server);
   // A wanted one stays in the table even while it cannot be added: it holds the reason.
+  // One that an old process may have requests for stays too.
   const bool is_wanted = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
-  if (!is_wanted && !keeps_slot(now, server, goal)) proxies_[number].table.erase(index);
+  if (!is_wanted && !keeps_slot(now, server, goal) && !server.has_old()) proxies_[number].table.erase(index);
 }
 
 void Core::note_transition(std::size_t number, Server& server, const Observed& before, Outbox& out) {
@@ -209,7 +222,7 @@ void Core::take_counters(Proxy& proxy, std::size_t number, const haproxy::Sessio
   proxy.dirty = true;
   proxy.drain_poll = options_.drain_poll_min;
   if (is_claimed(server)) standing_changed(server.fact);
-  log_event(out, EventKind::kServerDrained, number, &server, {});
+  if (!server.has_old()) log_event(out, EventKind::kServerDrained, number, &server, {});
 }
 
 void Core::take_step_reply(Instant now, std::size_t number, const haproxy::SessionEvent& event, Outbox& out) {
@@ -251,7 +264,8 @@ void Core::refuse(Instant now, std::size_t number, Server& server, const haproxy
   const FixedString<200> before = server.refusal;
   server.refused = event.outcome;
   server.refusal.clear();
-  for (const char c : event.text.substr(0, 200)) {
+  const haproxy::Traits& traits = proxies_[number].session.traits();
+  for (const char c : (traits.dynamic_servers ? event.text : traits.fault).substr(0, 200)) {
     if (!server.refusal.append(std::string_view(c >= ' ' && c <= '~' ? &c : " ", 1))) break;
   }
   std::string_view text = server.refusal.view();

@@ -13,12 +13,6 @@ constexpr std::size_t kDrainPollsMax = 256;  // In one batch; the others have th
 constexpr Duration kSayMost = 10s;           // Solicits, their repetitions included, and the way back.
 constexpr std::size_t kLookCommands = 2;     // show backend, show servers state.
 
-/// 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees between them.
-std::uint32_t server_id(const Server& server) {
-  const std::uint64_t hash = hash64(as_bytes(server.name.view()), server.id_attempt);
-  return static_cast<std::uint32_t>(hash % 0x7fffffff) + 1;
-}
-
 }  // namespace
 
 bool Core::is_claimed(const Server& server) const {
@@ -183,7 +177,7 @@ Core::StepCommands Core::commands_of(const Proxy& proxy, std::uint32_t index, co
     case Step::kNone: break;
     case Step::kAdd:
       command.address = registry_[server.fact].place();
-      command.id = server_id(server);
+      command.id = server.wished_id();
       command.init_down = is_gated_by_add;
       add(haproxy::CommandKind::kAddServer);
       [[fallthrough]];

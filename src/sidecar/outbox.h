@@ -35,6 +35,11 @@ enum class EventKind : std::uint8_t {
   kHaproxyUp,             // text: version
   kHaproxyReplaced,       // text: version
   kHaproxyDown,           // text: why
+  kHaproxyFault,          // text: what is wrong with this version, and what to do
+  kSocketLevel,           // The socket is below level admin. text: its level
+  kOldProcess,            // A process that is replaced or stopping goes on. text: version
+  kOldProcessEnded,       // It has no request any more. text: why
+  kOldProcessGivenUp,     // It may have requests, and is not asked any more. text: why
   kMembersFull,           // node: refused
 };
 
@@ -67,7 +72,7 @@ class Outbox {
   Outbox(std::size_t proxies, const haproxy::SessionOptions& options, bool dry_run = false);
 
   [[nodiscard]] std::size_t proxies() const { return sessions_.size(); }
-  /// Effects for the two streams of one HAProxy. Its `events` are the core's own and always empty for the shell.
+  /// Effects for the streams of one HAProxy. Its `events` are the core's own and always empty for the shell.
   [[nodiscard]] haproxy::SessionOutbox& session(std::size_t proxy) { return sessions_[proxy]; }
 
   FixedVector<Verify> verifies{kVerifiesMax + kLooksMax};  // Never full: no more are open at once.

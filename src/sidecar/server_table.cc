@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
+
 namespace shoal::sidecar {
 namespace {
 
@@ -16,6 +18,20 @@ FixedString<200> key_of(std::string_view pool, std::string_view name) {
 }  // namespace
 
 FixedString<200> Server::key() const { return key_of(pool.view(), name.view()); }
+
+std::uint32_t Server::wished_id() const {
+  return static_cast<std::uint32_t>(hash64(as_bytes(name.view()), id_attempt) % 0x7fffffff) + 1;
+}
+
+bool Server::has_old() const {
+  return std::any_of(old.begin(), old.end(), [](const OldPlace& p) { return p.state != OldPlace::State::kNone; });
+}
+
+std::uint32_t Server::old_in_flight() const {
+  std::uint32_t sum = 0;
+  for (const OldPlace& place : old) sum += place.state == OldPlace::State::kWatched ? place.in_flight : 0;
+  return sum;
+}
 
 ServerTable::ServerTable(std::size_t capacity) : servers_(capacity), free_(capacity), index_(capacity) {}
 

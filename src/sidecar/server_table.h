@@ -2,12 +2,13 @@
 // Slots are stable, so that a command under way can name its server by index.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
 #include "base/containers.h"
 #include "base/time.h"
-#include "haproxy/runtime_codec.h"
+#include "haproxy/runtime_session.h"
 #include "sidecar/reconciler.h"
 
 namespace shoal::sidecar {
@@ -17,6 +18,18 @@ enum class Leaving : std::uint8_t {
   kNotAsked,
   kKept,   // In rotation until the look, and for as long as the floor holds it.
   kLetGo,  // Out; final until nobody asks any more.
+};
+
+/// A server in an old HAProxy process (haproxy/retired_process.h).
+struct OldPlace {
+  enum class State : std::uint8_t {
+    kNone,     // That process never had it, or has no request for it any more.
+    kThere,    // Not asked about: its task has not said that it goes.
+    kWatched,  // Its requests are counted.
+  };
+  std::uint32_t id = 0;
+  std::uint16_t in_flight = 0;  // More count as 65,535.
+  State state = State::kNone;
 };
 
 struct Server {
@@ -50,6 +63,14 @@ struct Server {
   Look look;
   std::uint32_t pool_number = 0;  // Of its pool in this table; kPoolsMax when there are more than that.
 
+  std::array<OldPlace, haproxy::kOldMax> old;
+
+  /// An old process may have requests for it.
+  [[nodiscard]] bool has_old() const;
+  /// In all old processes that have been asked.
+  [[nodiscard]] std::uint32_t old_in_flight() const;
+  /// The id that shoal gives it: 1 to 2^31-1, the same for every proxy, so that consistent hashing agrees.
+  [[nodiscard]] std::uint32_t wished_id() const;
   [[nodiscard]] FixedString<200> key() const;
 };
 

@@ -164,12 +164,16 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
   result.in_rotation = is_current && is_ours && !departs && result.proxies_up > 0;
   result.out = result.drained = result.proxies_up > 0;
   for (const Proxy& proxy : proxies_) {
+    const Server* server = is_ours ? find_server(proxy, fact, name.view(), is_current) : nullptr;
+    if (server != nullptr && server->has_old()) {  // In an old process, also while the new one does not answer yet.
+      result.drained = false;
+      result.in_flight += server->old_in_flight();
+    }
     if (!proxy.session.is_up()) {
       // One that is silent, or whose session is just being made, may serve all the while.
       if (!is_known_not_to_run(proxy.session.down_text())) result.out = result.drained = false;
       continue;
     }
-    const Server* server = is_ours ? find_server(proxy, fact, name.view(), is_current) : nullptr;
     const bool is_present = server != nullptr && server->observed.present;
     result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
                          same_place(server->observed.address, fact.place());
@@ -288,7 +292,7 @@ ServerView Core::view_of(Instant now, std::size_t proxy, std::uint32_t index) co
   view.server = server.name.view();
   view.wanted = wanted_of(now, server);
   view.observed = server.observed;
-  view.in_flight = server.in_flight;
+  view.in_flight = server.in_flight + server.old_in_flight();
   view.refusal = server.refusal;
   view.held = server.held;
   if (server.held && server.look.silent_since != kNever) view.held_until = server.look.silent_since + kSilentMost;

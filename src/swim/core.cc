@@ -35,15 +35,16 @@ bool is_foreign(Refusal refusal) {
          refusal == Refusal::kBadKey;
 }
 
-Core::Core(const Options& options, Upper& upper, Rng rng, Instant now)
+Core::Core(const Options& options, TextStore& texts, Upper& upper, Rng rng, Instant now)
     : options_(options),
+      texts_(texts),
       upper_(upper),
       rng_(rng),
       now_(now),
-      members_(options.members_max, rng_.next()),
+      members_(options.members_max, rng_.next(), texts),
       suspects_(options.members_max),
       awareness_(options.timing.awareness_max),
-      queue_(options.members_max + 16),
+      queue_(options.broadcasts_max == 0 ? options.members_max + 16 : options.broadcasts_max),
       errands_(kErrandsMax),
       sessions_(options.inbound_streams_max + options.outbound_streams_max),
       nonces_(options.nonce_seed),
@@ -70,9 +71,7 @@ void Core::start(Instant now, Bytes meta, Outbox& out) {
   SHOAL_ASSERT(self_ == kNoSlot);
   out_ = &out;
   self_ = members_.insert(options_.name, rng_);
-  members_[self_].endpoint = options_.advertise;
-  members_[self_].versions = options_.versions;
-  SHOAL_ASSERT(members_[self_].meta.assign(meta));
+  members_[self_].profile = Profile(texts_, options_.advertise, options_.versions, meta);
   const Timing& t = options_.timing;
   deadline(Timer::kProbe) = now + rng_.below(t.probe_interval) + t.probe_interval;
   deadline(Timer::kGossip) = now + rng_.below(t.gossip_interval);
@@ -295,14 +294,14 @@ void Core::gossip() {
     } else {
       fill_broadcasts(budget, wire::kCompoundPartBytes);
     }
-    if (sealer_.parts() > 0) send_sealed(members_[slot].endpoint, members_[slot].versions[1] >= 5);
+    if (sealer_.parts() > 0) send_sealed(members_[slot].endpoint(), members_[slot].versions()[1] >= 5);
   }
 }
 
 void Core::set_meta(Instant now, Bytes meta, Outbox& out) {
   begin(now);
   out_ = &out;
-  SHOAL_ASSERT(members_[self_].meta.assign(meta));
+  members_[self_].profile = Profile(texts_, options_.advertise, options_.versions, meta);
   if (!leaving()) announce_self();
   out_ = nullptr;
 }
@@ -311,14 +310,12 @@ void Core::rename(Instant now, const NodeName& name, Outbox& out) {
   begin(now);
   SHOAL_ASSERT(self_ != kNoSlot && !leaving() && members_.find(name.view()) == kNoSlot);
   out_ = &out;
-  const Meta meta = members_[self_].meta;
+  const Profile profile = members_[self_].profile;
   forget_own_news();
   members_.erase(self_);
   options_.name = name;
   self_ = members_.insert(name.view(), rng_);
-  members_[self_].endpoint = options_.advertise;
-  members_[self_].versions = options_.versions;
-  members_[self_].meta = meta;
+  members_[self_].profile = profile;
   announce_self();
   out_ = nullptr;
 }
@@ -377,7 +374,7 @@ void Core::on_deadline(Instant now, Outbox& out) {
     }
     if (partner != kNoSlot && !leaving()) {
       if (Session* s =
-              connect(members_[partner].endpoint, Session::Kind::kPushPull, now + options_.timing.tcp_timeout)) {
+              connect(members_[partner].endpoint(), Session::Kind::kPushPull, now + options_.timing.tcp_timeout)) {
         s->join = false;
       }
     }
@@ -389,7 +386,7 @@ Instant Core::next_deadline() const {
   Instant next = kNever;
   for (const Instant d : deadlines_) next = earlier(next, d);
   for (const Errand& errand : errands_) next = earlier(next, errand.deadline);
-  for (const Slot slot : suspects_) next = earlier(next, members_[slot].suspicion.deadline());
+  for (std::size_t i = 0; i < suspects_.size(); ++i) next = earlier(next, suspects_.deadline_at(i));
   for (const Session& session : sessions_) {
     if (session.kind != Session::Kind::kFree) next = earlier(next, session.deadline);
   }

@@ -23,6 +23,7 @@
 #include "swim/lifeguard.h"
 #include "swim/members.h"
 #include "swim/outbox.h"
+#include "swim/suspects.h"
 #include "wire/packet.h"
 #include "wire/security.h"
 #include "wire/stream.h"
@@ -40,6 +41,7 @@ struct Options {
   std::array<std::uint8_t, wire::NonceSource::kSeedBytes> nonce_seed{};  // REQUIRED with keys: never the same twice.
   FixedString<wire::kLabelBytesMax> label;  // Stock serf agents know no labels: empty for them.
   std::size_t members_max = 10'000;
+  std::size_t broadcasts_max = 0;        // Messages that wait to be gossiped. 0: one about each member, and a few.
   std::size_t inbound_streams_max = 16;  // More push/pulls at once are closed unanswered.
   std::size_t outbound_streams_max = 8;
   InlineVector<Cidr, 32> allow;  // Who may be a member; empty = all.
@@ -48,6 +50,10 @@ struct Options {
 /// Bytes that one push/pull may have, either way: a record and its status time at their usual size, with room, and the
 /// upper layer's stored events: 190 kB with all around them, half as much again where they do not compress.
 [[nodiscard]] constexpr std::size_t stream_bytes_max(std::size_t members_max) { return 320 * 1024 + members_max * 384; }
+
+/// Texts that the tables of one node, this core's and the upper layer's, hold at most: both know each member by a name
+/// and a profile, and they may know different ones. A few more are in hand while one takes another's place.
+[[nodiscard]] constexpr std::size_t texts_max(std::size_t members_max) { return 4 * members_max + 16; }
 
 /// Why something that arrived was not used. Never fatal; each is counted.
 enum class Refusal : std::uint8_t {
@@ -136,8 +142,9 @@ class Upper {
 
 class Core final : private wire::MessageSink {
  public:
-  /// `upper` outlives the core. All memory is reserved here.
-  Core(const Options& options, Upper& upper, Rng rng, Instant now);
+  /// `upper` and `texts` outlive the core. All memory is reserved here, but for that of names and profiles: `texts` has
+  /// room for texts_max(members_max) of ours besides those of others.
+  Core(const Options& options, TextStore& texts, Upper& upper, Rng rng, Instant now);
 
   // Inputs.
   void on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out);
@@ -265,7 +272,6 @@ class Core final : private wire::MessageSink {
   void refute(std::uint32_t accused);
   void announce_self();
   void forget_own_news();
-  [[nodiscard]] static wire::Alive alive_of(const Record& record);
   void broadcast_alive(const Record& record, std::uint64_t key);
   void send_alive(const Endpoint& to, const Record& record);
   void expire_suspicions();
@@ -301,6 +307,7 @@ class Core final : private wire::MessageSink {
   void start_tcp_ping(const Endpoint& to, std::string_view node);
 
   Options options_;
+  TextStore& texts_;
   Upper& upper_;
   Rng rng_;
   Instant now_;
@@ -313,7 +320,7 @@ class Core final : private wire::MessageSink {
   Slot self_ = kNoSlot;
   std::uint32_t incarnation_ = 0;
   std::uint32_t seq_no_ = 0;
-  FixedVector<Slot> suspects_;  // Those whose suspicion timer runs.
+  Suspects suspects_;  // Those, and only those, whose state is kSuspect.
   Awareness awareness_;
   BroadcastQueue queue_;
   Probe probe_;

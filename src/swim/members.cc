@@ -25,7 +25,7 @@ Slot Members::insert(std::string_view name, Rng& rng, Slot keep) {
     if (victim == kNoSlot) return kNoSlot;
     erase(victim);
   }
-  const Slot slot = table_.insert(name);
+  const Slot slot = table_.insert(texts_.intern(name));
   const std::span<Slot> order = table_.order();
   std::swap(order[rng.below(order.size())], order.back());
   return slot;

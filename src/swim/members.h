@@ -1,4 +1,5 @@
 // The table of ML records: one a node, in whatever state, the own one included. Slots are stable while a record lives.
+// A record is small, since in a large cluster they are what costs memory: what many hold alike is in a TextStore.
 #pragma once
 
 #include <array>
@@ -8,16 +9,15 @@
 #include "base/endpoint.h"
 #include "base/named_table.h"
 #include "base/rng.h"
+#include "base/text_store.h"
 #include "base/time.h"
-#include "swim/lifeguard.h"
+#include "swim/profile.h"
 
 namespace shoal::swim {
 
 inline constexpr std::size_t kNameBytesMax = 255;  // Ours; memberlist has no limit. Longer: refused, counted.
-inline constexpr std::size_t kMetaBytesMax = 512;
 
 using NodeName = FixedString<kNameBytesMax>;
-using Meta = FixedBytes<kMetaBytesMax>;
 using shoal::kNoSlot;
 using shoal::Slot;
 
@@ -25,23 +25,20 @@ using shoal::Slot;
 enum class State : std::uint8_t { kAlive = 0, kSuspect = 1, kDead = 2, kLeft = 3 };
 [[nodiscard]] std::string_view to_text(State state);
 
-/// ML and SF protocol numbers [pmin, pmax, pcur, dmin, dmax, dcur]; always all six, since Go peers crash on fewer.
-using Versions = std::array<std::uint8_t, 6>;
-
 /// Whether a node with these numbers can be a member beside us (ML 2, SF 2 to 5).
 [[nodiscard]] bool compatible(const Versions& versions);
 
 struct Record {
-  NodeName name;
-  Endpoint endpoint;  // Address bytes exactly as received (4 or 16).
-  Meta meta;
-  Versions versions{};
+  Text name;
+  Profile profile;
+  Instant state_change{};
   std::uint32_t incarnation = 0;
   State state = State::kDead;
-  Instant state_change{};
-  Suspicion suspicion{};  // Only while kSuspect.
 
   [[nodiscard]] bool gone() const { return state == State::kDead || state == State::kLeft; }
+  [[nodiscard]] Endpoint endpoint() const { return profile.endpoint(); }
+  [[nodiscard]] Versions versions() const { return profile.versions(); }
+  [[nodiscard]] Bytes meta() const { return profile.meta(); }
 };
 
 /// Picks up to `count` of the slots for which `fits(slot)`, each once. As memberlist: random draws, at most three a
@@ -59,7 +56,9 @@ void draw_slots(std::span<const Slot> slots, std::size_t count, Rng& rng, Picks&
 
 class Members {
  public:
-  Members(std::size_t members_max, std::uint64_t hash_seed) : table_(members_max, hash_seed) {}
+  /// `texts` keeps the names, and outlives the table.
+  Members(std::size_t members_max, std::uint64_t hash_seed, TextStore& texts)
+      : texts_(texts), table_(members_max, hash_seed) {}
 
   [[nodiscard]] Slot find(std::string_view name) const { return table_.find(name); }
   /// A new record, dead with incarnation 0, at a random place of the probe order. When the table is full the record
@@ -81,6 +80,7 @@ class Members {
  private:
   [[nodiscard]] Slot oldest(State state, Slot keep) const;
 
+  TextStore& texts_;
   NamedTable<Record> table_;
 };
 

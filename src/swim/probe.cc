@@ -53,7 +53,7 @@ void Core::start_probe(Slot target) {
   const Record& record = members_[target];
   ++counters_.probes;
   probe_.phase = Probe::Phase::kDirect;
-  probe_.node = record.name;
+  SHOAL_ASSERT(probe_.node.assign(record.name));
   probe_.seq_no = ++seq_no_;
   probe_.sent = now_;
   probe_.end = now_ + awareness_.scale(options_.timing.probe_interval);
@@ -69,7 +69,8 @@ void Core::start_probe(Slot target) {
   wire::encode(writer, wire::Ping{probe_.seq_no, record.name.view(), options_.advertise.addr.raw(),
                                   options_.advertise.port, options_.name.view()});
   SHOAL_ASSERT(writer.ok());
-  if (record.state != State::kSuspect || !options_.buddy) return send_with_piggyback(record.endpoint, writer.written());
+  if (record.state != State::kSuspect || !options_.buddy)
+    return send_with_piggyback(record.endpoint(), writer.written());
 
   // A suspect hears of it in the same datagram, so that it can refute at once (Lifeguard's buddy system).
   std::array<std::uint8_t, 768> suspect_memory;
@@ -77,7 +78,7 @@ void Core::start_probe(Slot target) {
   wire::encode(suspect, wire::Suspect{record.incarnation, record.name.view(), options_.name.view()});
   sealer_.begin(security_);
   SHOAL_ASSERT(sealer_.add(writer.written()) && sealer_.add(suspect.written()));
-  send_sealed(record.endpoint, record.versions[1] >= 5);
+  send_sealed(record.endpoint(), record.versions()[1] >= 5);
 }
 
 void Core::probe_indirectly() {
@@ -91,17 +92,17 @@ void Core::probe_indirectly() {
     return slot != self_ && slot != target && members_[slot].state == State::kAlive;
   });
   for (const Slot helper : picks_) {
-    const bool nack = members_[helper].versions[1] >= 4;
+    const bool nack = members_[helper].versions()[1] >= 4;
     if (nack) ++probe_.nacks_expected;
     std::array<std::uint8_t, 768> memory;
     ByteWriter writer(memory);
     wire::encode(
-        writer, wire::IndirectPing{probe_.seq_no, record.endpoint.addr.raw(), record.endpoint.port, record.name.view(),
+        writer, wire::IndirectPing{probe_.seq_no, record.profile.address(), record.profile.port(), record.name.view(),
                                    nack, options_.advertise.addr.raw(), options_.advertise.port, options_.name.view()});
     SHOAL_ASSERT(writer.ok());
-    send_with_piggyback(members_[helper].endpoint, writer.written());
+    send_with_piggyback(members_[helper].endpoint(), writer.written());
   }
-  if (record.versions[1] >= 3) start_tcp_ping(record.endpoint, record.name.view());
+  if (record.versions()[1] >= 3) start_tcp_ping(record.endpoint(), record.name.view());
 }
 
 void Core::end_probe(bool acked) {

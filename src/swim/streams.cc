@@ -33,8 +33,8 @@ Core::Session* Core::session(StreamId id) {
 void Core::free_up(Session& s) {
   s.kind = Session::Kind::kFree;
   s.deadline = kNever;
-  s.in_size = 0;
-  s.out_size = 0;
+  s.in.give_back(std::exchange(s.in_size, 0));
+  s.out.give_back(std::exchange(s.out_size, 0));
   s.finishing = false;
 }
 
@@ -162,12 +162,14 @@ void Core::write_push_pull(Session& s, bool join) {
                                            static_cast<std::uint32_t>(state.size())});
   for (const Slot slot : members_.slots()) {
     const Record& r = members_[slot];
-    wire::encode(nodes, wire::NodeState{r.name.view(), r.endpoint.addr.raw(), r.endpoint.port, r.meta.view(),
-                                        r.incarnation, static_cast<std::uint8_t>(r.state), r.versions});
+    const Versions versions = r.versions();
+    wire::encode(nodes, wire::NodeState{r.name.view(), r.profile.address(), r.profile.port(), r.meta(), r.incarnation,
+                                        static_cast<std::uint8_t>(r.state), versions});
   }
   nodes.put(state.written());
   if (!nodes.ok()) return fail(s, "the state is too large to send");
   write_sealed(s, nodes.written());
+  plain_.give_back(nodes.size());
 }
 
 void Core::on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& out) {
@@ -183,7 +185,12 @@ void Core::on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& ou
     s->in_size += bytes.size();
     switch (const auto status = s->reader.advance_in_place(s->in.bytes().first(s->in_size))) {
       case wire::StreamStatus::kIncomplete: break;
-      case wire::StreamStatus::kComplete: on_stream_message(*s); break;
+      case wire::StreamStatus::kComplete: {
+        const std::size_t unpacked = s->reader.unpacked();
+        on_stream_message(*s);
+        inflate_.give_back(unpacked);
+        break;
+      }
       case wire::StreamStatus::kMalformed:
       case wire::StreamStatus::kTooLarge:
       case wire::StreamStatus::kBadLabel:

@@ -12,6 +12,12 @@ std::uint64_t key_of(std::string_view name) { return hash64(as_bytes(name), 1); 
 std::uint64_t key_of_refutation(const Endpoint& self) { return hash64(self.addr.raw(), 3); }
 std::uint64_t accuser_of(std::string_view name) { return hash64(as_bytes(name), 2); }
 
+void encode_alive(ByteWriter& out, const Record& record) {
+  const Versions versions = record.versions();
+  wire::encode(out, wire::Alive{record.incarnation, record.name.view(), record.profile.address(), record.profile.port(),
+                                record.meta(), versions});
+}
+
 }  // namespace
 
 bool Core::allowed(const IpAddress& address) const {
@@ -22,15 +28,10 @@ bool Core::allowed(const IpAddress& address) const {
   return false;
 }
 
-wire::Alive Core::alive_of(const Record& record) {
-  return {record.incarnation,   record.name.view(), record.endpoint.addr.raw(),
-          record.endpoint.port, record.meta.view(), record.versions};
-}
-
 void Core::broadcast_alive(const Record& record, std::uint64_t key) {
   std::array<std::uint8_t, BroadcastQueue::kMessageBytesMax> memory;
   ByteWriter writer(memory);
-  wire::encode(writer, alive_of(record));
+  encode_alive(writer, record);
   SHOAL_ASSERT(writer.ok());
   queue_.push(writer.written(), key);
 }
@@ -38,17 +39,17 @@ void Core::broadcast_alive(const Record& record, std::uint64_t key) {
 void Core::send_alive(const Endpoint& to, const Record& record) {
   std::array<std::uint8_t, BroadcastQueue::kMessageBytesMax> memory;
   ByteWriter writer(memory);
-  wire::encode(writer, alive_of(record));
+  encode_alive(writer, record);
   sealer_.begin(security_);
   if (writer.ok() && sealer_.add(writer.written())) send_sealed(to, false);
 }
 
 void Core::announce_self() {
   const Record& self = members_[self_];
-  const NodeName name = self.name;
-  const Meta meta = self.meta;
+  const Text name = self.name;
+  const Profile profile = self.profile;  // Held: what is said may take its place.
   apply_alive(AliveNews{.message = {++incarnation_, name.view(), options_.advertise.addr.raw(), options_.advertise.port,
-                                    meta.view(), options_.versions},
+                                    profile.meta(), options_.versions},
                         .from_datagram = false,
                         .local = true});
 }
@@ -68,9 +69,7 @@ void Core::refute(std::uint32_t accused) {
 }
 
 void Core::unsuspect(Slot slot) {
-  for (std::size_t i = 0; i < suspects_.size(); ++i) {
-    if (suspects_[i] == slot) return suspects_.swap_erase(i);
-  }
+  if (members_[slot].state == State::kSuspect) suspects_.end(slot);
 }
 
 void Core::apply_alive(const AliveNews& news) {
@@ -95,14 +94,12 @@ void Core::apply_alive(const AliveNews& news) {
   if (slot == kNoSlot) {
     slot = members_.insert(a.node, rng_, self_);
     if (slot == kNoSlot) return refuse(Refusal::kTableFull);
-    members_[slot].endpoint = endpoint;
-    members_[slot].versions = versions;
-    SHOAL_ASSERT(members_[slot].meta.assign(a.meta));
+    members_[slot].profile = Profile(texts_, endpoint, versions, a.meta);
     members_[slot].state_change = now_;
   }
   Record& record = members_[slot];
   bool moved = false;
-  if (record.endpoint != endpoint) {
+  if (record.endpoint() != endpoint) {
     // Only a name that has left may come back from elsewhere (DeadNodeReclaimTime is 0).
     if (record.state != State::kLeft || about_me) {
       refuse(Refusal::kConflict);
@@ -116,16 +113,16 @@ void Core::apply_alive(const AliveNews& news) {
 
   if (about_me && !news.local) {
     const bool same =
-        a.incarnation == record.incarnation && same_bytes(a.meta, record.meta.view()) && versions == record.versions;
+        a.incarnation == record.incarnation && same_bytes(a.meta, record.meta()) && versions == record.versions();
     if (!same) refute(a.incarnation);
     return;
   }
   const State before = record.state;
-  const bool meta_changed = !same_bytes(a.meta, record.meta.view());
-  record.versions = versions;
+  const bool meta_changed = !same_bytes(a.meta, record.meta());
+  if (meta_changed || moved || versions != record.versions()) {
+    record.profile = Profile(texts_, endpoint, versions, a.meta);
+  }
   record.incarnation = a.incarnation;
-  SHOAL_ASSERT(record.meta.assign(a.meta));
-  record.endpoint = endpoint;
   if (record.state != State::kAlive) {
     record.state = State::kAlive;
     record.state_change = now_;
@@ -159,7 +156,7 @@ void Core::apply_suspect(const wire::Suspect& s) {
     // accusation). Here it begins anew.
     unsuspect(slot);
   } else if (record.state == State::kSuspect) {
-    if (record.suspicion.confirm(accuser_of(s.from)) && writer.ok()) queue_.push(writer.written(), key_of(s.node));
+    if (suspects_[slot].confirm(accuser_of(s.from)) && writer.ok()) queue_.push(writer.written(), key_of(s.node));
     return;
   } else if (record.state != State::kAlive) {
     return;
@@ -178,18 +175,17 @@ void Core::apply_suspect(const wire::Suspect& s) {
   // die, and must not believe it quicker the more of them are gone.
   std::size_t expected = 0;
   for (const Slot other : members_.slots()) expected += members_[other].state != State::kLeft ? 1U : 0U;
-  record.suspicion = Suspicion(options_.timing, expected, accuser_of(s.from), now_);
-  suspects_.push_back(slot);
+  suspects_.begin(slot, Suspicion(options_.timing, expected, accuser_of(s.from), now_));
 }
 
 void Core::expire_suspicions() {
   for (std::size_t i = 0; i < suspects_.size();) {
-    const Slot slot = suspects_[i];
-    if (members_[slot].suspicion.deadline() > now_) {
+    if (suspects_.deadline_at(i) > now_) {
       ++i;
       continue;
     }
-    const NodeName node = members_[slot].name;
+    const Slot slot = suspects_.slot_at(i);
+    const Text node = members_[slot].name;
     // Takes the slot out of suspects_, so `i` now names the next one.
     apply_dead(wire::Dead{members_[slot].incarnation, node.view(), options_.name.view()});
   }

@@ -129,6 +129,7 @@ StreamStatus StreamReader::unpack(Bytes received) {
   if (result.status != LzwStatus::kOk) return StreamStatus::kBadCompress;
   if (result.size == 0) return StreamStatus::kMalformed;
   const Bytes message = scratch_.first(result.size);
+  unpacked_ = result.size;
   type_ = static_cast<MessageType>(message[0]);
   position_ = 1;
   const StreamStatus inner = advance_plain(message);

@@ -65,6 +65,8 @@ class StreamReader {
   [[nodiscard]] Bytes body() const { return body_; }
   [[nodiscard]] const PushPullHeader& header() const { return header_; }
   [[nodiscard]] Bytes user_state() const { return user_state_; }
+  /// How much of the scratch the message takes: nothing unless it was compressed.
+  [[nodiscard]] std::size_t unpacked() const { return unpacked_; }
   /// Calls f(const NodeState&) for each node of a push/pull.
   template <typename F>
   void for_each_node(F&& f) const {
@@ -89,6 +91,7 @@ class StreamReader {
   Security security_;
   StreamSide writer_;
   std::size_t frame_bytes_max_;
+  std::size_t unpacked_ = 0;
   StreamStatus status_ = StreamStatus::kIncomplete;
   MessageType type_ = MessageType::kPing;
   bool header_read_ = false;

@@ -1,7 +1,9 @@
 // HAProxy's answers: whatever comes is judged, read row by row to its end, and what is read lies inside the answer.
 // Then the session, which gets the same bytes in pieces: it never waits for ever and never says more than its outbox
-// holds.
+// holds. Old processes likewise, which the session hands its connection over to.
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "haproxy/runtime_codec.h"
@@ -34,6 +36,19 @@ void answers(std::string_view reply) {
     SHOAL_ASSERT(inside(row.backend, reply) && inside(row.server, reply));
     (void)parse_counters(reply, row.backend, row.server);
   }
+  (void)parse_level(reply);
+  (void)parse_greeting(reply);
+  (void)traits_of(reply);
+  for (const bool is_master : {false, true}) {
+    const Framing framing{is_master};
+    std::size_t at = 0;
+    while (const auto end = framing.find(reply, at)) {
+      SHOAL_ASSERT(end->size >= at && end->next > end->size && end->next <= reply.size());
+      at = end->next;
+    }
+    const std::size_t resume = framing.resume_at(reply, at);
+    SHOAL_ASSERT(resume >= at && resume <= std::max(at, reply.size()));
+  }
   BackendReader backends(reply);
   for (std::string_view name; backends.next(name);) SHOAL_ASSERT(backends.is_table() && inside(name, reply));
   (void)parse_counters(reply, "shoal", "v8");
@@ -43,11 +58,25 @@ void answers(std::string_view reply) {
 enum class Link { kNone, kConnecting, kOpen };
 
 void follow(Link (&links)[kStreams], const SessionOutbox& out) {
-  for (const Stream stream : {Stream::kMain, Stream::kProbe}) {
-    Link& link = links[static_cast<std::size_t>(stream)];
-    if (out.wants_close(stream)) link = Link::kNone;
-    if (out.wants_connect(stream)) link = Link::kConnecting;
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    if (out.wants_close(static_cast<Stream>(i))) links[i] = Link::kNone;
   }
+  if (const auto old = out.hands_over()) {
+    Link& link = links[static_cast<std::size_t>(*old)];
+    SHOAL_ASSERT(link == Link::kNone && links[0] == Link::kOpen);
+    link = std::exchange(links[0], Link::kNone);
+  }
+  for (std::size_t i = 0; i < kStreams; ++i) {
+    if (!out.wants_connect(static_cast<Stream>(i))) continue;
+    SHOAL_ASSERT(links[i] == Link::kNone);
+    links[i] = Link::kConnecting;
+  }
+}
+
+void watch(RuntimeSession& session, Instant now, std::uint8_t what) {
+  const std::size_t slot = what % kOldMax;
+  if (!session.has_old(slot)) return;
+  (void)session.watch_old(now, slot, *BackendName::parse("shoal"), *ServerName::parse("v8"), 8, what);
 }
 
 void begin_batch(RuntimeSession& session, fuzz::Input& in, Instant now, SessionOutbox& out) {
@@ -66,17 +95,20 @@ void begin_batch(RuntimeSession& session, fuzz::Input& in, Instant now, SessionO
 /// A session whose shell, clock and HAProxy are the input.
 void session(fuzz::Input& in) {
   SessionOptions options;
+  options.is_master = in.flag();
+  const std::string_view prompt = options.is_master ? "\nmaster> " : "\n> ";
   options.reply_bytes_max = 16 * 1024;
   options.batch_commands_max = 8;
   Instant now{};
   static SessionOutbox out(options);
   out.clear();
   RuntimeSession session(options, Rng(1), now);
-  Link links[kStreams] = {Link::kNone, Link::kNone};
+  Link links[kStreams] = {};
   std::string bytes;  // Borrowed by nobody: events point into the session.
   for (int step = 0; step < 80 && !in.empty(); ++step) {
     const std::uint8_t what = in.u8();
-    const Stream stream = (what & 0x80) != 0 ? Stream::kProbe : Stream::kMain;
+    // The main one half of the time.
+    const auto stream = static_cast<Stream>((what & 0x80) != 0 ? (what >> 4) % kStreams : 0);
     Link& link = links[static_cast<std::size_t>(stream)];
     switch (what % 8) {
       case 0:
@@ -98,11 +130,19 @@ void session(fuzz::Input& in) {
         }
         break;
       case 3:
-        bytes = "Version: 2.6\nPid: 7\nStart_time_sec: 9\nStopping: 0\n\n> ";
+        bytes = "Version: 2.6\nPid: 7\nCurrConns: 1\nStart_time_sec: 9\nStopping: ";
+        bytes += (what & 0x08) != 0 && session.is_up() ? "1\n" : "0\n";
+        bytes += prompt;
+        // Before that, what the first steps of a connection wait for.
+        if (!session.is_up() && stream == Stream::kMain) {
+          if ((what & 0x08) != 0) bytes = options.is_master ? "master> " : "\n> ";
+          if ((what & 0x10) != 0) bytes = "admin\n" + std::string(prompt);
+        }
         if (link == Link::kOpen) session.on_bytes(now, stream, as_bytes(bytes), out);
         break;
       case 4:
         if (session.can_begin()) begin_batch(session, in, now, out);
+        watch(session, now, what);
         break;
       case 5:
         now = std::max(now, earlier(session.next_deadline(), now + 10s));

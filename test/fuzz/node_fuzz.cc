@@ -24,7 +24,7 @@ constexpr std::size_t kActionsMax = 120;
 
 class Stage {
  public:
-  explicit Stage(fuzz::Input& in) : in_(in), node_{options(in.u8()), Rng(in.u8()), now_}, out_(kMembersMax) {
+  explicit Stage(fuzz::Input& in) : in_(in), node_{options(in.u8()), texts_, Rng(in.u8()), now_}, out_(kMembersMax) {
     node_.start(now_, fuzz::meta(in_.u8() % 3), out_);
     drain();
   }
@@ -308,12 +308,13 @@ class Stage {
     for (const swim::Slot slot : node_.swim().members().slots()) {
       const swim::Record& record = node_.swim().members()[slot];
       // What is not gone is gossiped, and must be something that peers can live with.
-      if (!record.gone()) SHOAL_ASSERT(swim::compatible(record.versions) && record.meta.size() <= 512);
+      if (!record.gone()) SHOAL_ASSERT(swim::compatible(record.versions()) && record.meta().size() <= 512);
     }
   }
 
   fuzz::Input& in_;
   Instant now_{};
+  TextStore texts_{swim::texts_max(kMembersMax)};
   serf::Node node_;
   serf::Outbox out_;
   std::map<swim::StreamId, Stream> streams_;

@@ -46,13 +46,13 @@ class Hosts:
         run(*self.on(host, "ip", "addr", "add", f"10.88.0.{host}/24", "dev", "eth1"))
         run(*self.on(host, "ip", "link", "set", "eth1", "up"))
 
-    def drop(self, host, what):
-        """Drops what comes in and goes out; `what` is an nft match, empty for everything."""
+    def drop(self, host, *whats):
+        """Drops what comes in and goes out; `whats` are nft matches, an empty one is everything."""
         run(*self.on(host, "nft", "add table inet cut; "
                                   "add chain inet cut in { type filter hook input priority 0; }; "
                                   "add chain inet cut out { type filter hook output priority 0; }; "
-                                  f"add rule inet cut in iifname eth0 {what} drop; "
-                                  f"add rule inet cut out oifname eth0 {what} drop"))
+                     + "".join(f"add rule inet cut in iifname eth0 {what} drop; "
+                               f"add rule inet cut out oifname eth0 {what} drop; " for what in whats)))
 
     def heal(self, host):
         run(*self.on(host, "nft", "delete", "table", "inet", "cut"))

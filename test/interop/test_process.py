@@ -6,7 +6,7 @@ import socket
 import stat
 import time
 
-from harness import Say, check, children_of, free_port, http_get, is_running, runtime, test, wait_until
+from harness import Say, check, children_of, free_port, http_get, is_running, test, wait_until
 from harness import SHOAL
 
 
@@ -228,37 +228,6 @@ def test_a_sidecar_that_is_stopped_leaves_when_haproxy_has_gone(scene):
     proxy.signal(signal.SIGTERM)
     haproxy.kill()
     check(proxy.wait(10) == 0 and task.running(), "not 0")
-
-
-@test(seconds=60)
-def test_a_server_that_is_not_shoals_is_never_touched(scene):
-    haproxy = scene.haproxy()
-    runtime(haproxy.socket, "add server web/hand-made 127.0.0.1:9")
-    runtime(haproxy.socket, "enable server web/hand-made")
-    proxy = scene.sidecar(haproxy)
-    task = scene.task(proxy, "task")
-    haproxy.wait_in_rotation("task")
-    check(task.stop() == 0 and proxy.running(), "not 0")
-    hand_made = next((s for s in haproxy.servers() if s.name == "hand-made"), None)
-    check(hand_made is not None and hand_made.in_rotation, f"the hand-made server: {hand_made}")
-
-
-@test(seconds=60)
-def test_what_an_operator_does_by_hand_on_the_socket_stays(scene):
-    haproxy = scene.haproxy()
-    proxy = scene.sidecar(haproxy)
-    tasks = [scene.task(proxy, name) for name in ("first", "second")]
-    haproxy.wait_in_rotation("first", "second")
-    server = haproxy.server_of("first").name
-    runtime(haproxy.socket, f"set server web/{server} state maint")
-    end = time.monotonic() + 4  # Several comparisons; the interval is one second here.
-    while time.monotonic() < end:
-        row = haproxy.server_of("first")
-        check(row is not None and row.admin & 1 and row.weight > 0, f"the operator's maintenance was undone: {row}")
-        time.sleep(0.1)
-    runtime(haproxy.socket, f"set server web/{server} state ready")
-    haproxy.wait_in_rotation("first", "second")
-    check(all(t.running() for t in tasks) and proxy.running(), "somebody has died")
 
 
 @test(seconds=60)

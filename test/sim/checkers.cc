@@ -52,7 +52,7 @@ Bounds::Bounds(const swim::Timing& t, std::size_t members, Duration keep_interva
 void MonotonicChecker::on_start(Cluster&, std::size_t node) { viewers_.erase(node); }
 
 void MonotonicChecker::on_second(Cluster& cluster) {
-  for (std::size_t node = 0; node < cluster.size() && !cluster.failed(); ++node) {
+  for (std::size_t node = 0; node < cluster.size() && !cluster.failed(); node += one_in_) {
     if (cluster.running(node)) look(cluster, node, viewers_[node]);
   }
 }
@@ -78,7 +78,7 @@ void MonotonicChecker::look(Cluster& cluster, std::size_t node, Viewer& viewer) 
     const bool may_have_been_forgotten =
         seen.gone_since != kNever &&
         (full || cluster.now() - seen.gone_since + 2s > cluster.options().timing.gossip_to_the_dead);
-    const bool moved = seen.endpoint != record.endpoint;
+    const bool moved = seen.endpoint != record.endpoint();
     if (known && !moved && !may_have_been_forgotten && record.incarnation < seen.incarnation) {
       cluster.fail("incarnation of " + text(record.name.view(), "went back from ") + std::to_string(seen.incarnation) +
                    " to " + std::to_string(record.incarnation) + " at " + std::string(core.name()));
@@ -86,7 +86,7 @@ void MonotonicChecker::look(Cluster& cluster, std::size_t node, Viewer& viewer) 
     if (!record.gone()) seen.gone_since = kNever;
     if (record.gone() && seen.gone_since == kNever) seen.gone_since = cluster.now();
     seen.incarnation = record.incarnation;
-    seen.endpoint = record.endpoint;
+    seen.endpoint = record.endpoint();
     seen.round = viewer.round;
   }
 }
@@ -126,7 +126,7 @@ void VerdictChecker::on_member_event(Cluster& cluster, std::size_t node, MemberE
 // ---- Two layers, one story
 
 void LayersChecker::on_second(Cluster& cluster) {
-  for (std::size_t node = 0; node < cluster.size(); ++node) {
+  for (std::size_t node = seconds_++ % one_in_; node < cluster.size(); node += one_in_) {
     if (!cluster.running(node)) continue;
     const serf::Node& core = cluster.node(node);
     const swim::Members& records = core.swim().members();
@@ -191,10 +191,12 @@ void RateChecker::on_second(Cluster& cluster) {
 
 // ---- All of them
 
-Checkers::Checkers(Cluster& cluster, std::uint32_t packets_one_in)
+Checkers::Checkers(Cluster& cluster, std::uint32_t packets_one_in, std::size_t views_one_in)
     : bounds_(cluster.options().timing, cluster.size(), cluster.options().keep_interval),
       packets_(packets_one_in),
+      monotonic_(views_one_in),
       verdicts_(bounds_),
+      layers_(views_one_in),
       rates_(bounds_) {
   cluster.observe(packets_);
   cluster.observe(monotonic_);
@@ -219,8 +221,8 @@ std::string Checkers::wrong_view(const Cluster& cluster) {
       if (runs) {
         if (status != Status::kAlive) return wrong("it runs");
         const serf::Member& member = *core.members().get(life.name);
-        if (member.endpoint != Cluster::address(life.address)) return wrong("it is elsewhere");
-        if (!same_bytes(member.meta.view(), life.meta)) return wrong("its tags are others");
+        if (member.endpoint() != Cluster::address(life.address)) return wrong("it is elsewhere");
+        if (!same_bytes(member.meta(), life.meta)) return wrong("its tags are others");
         continue;
       }
       if (status == Status::kAlive || status == Status::kLeaving) return wrong("it is gone");

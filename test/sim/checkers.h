@@ -45,6 +45,8 @@ class PacketChecker final : public Observer {
 /// In no view does a node's incarnation go back, nor does a Lamport clock in a life.
 class MonotonicChecker final : public Observer {
  public:
+  /// Looks at the views of one node in `one_in`, the same ones always: each costs it a copy.
+  explicit MonotonicChecker(std::size_t one_in = 1) : one_in_(one_in) {}
   void on_start(Cluster& cluster, std::size_t node) override;
   void on_second(Cluster& cluster) override;
 
@@ -62,6 +64,7 @@ class MonotonicChecker final : public Observer {
   };
   void look(Cluster& cluster, std::size_t node, Viewer& viewer);
 
+  std::size_t one_in_;
   std::map<std::size_t, Viewer> viewers_;  // By node; forgotten when a life starts there.
 };
 
@@ -83,7 +86,13 @@ class VerdictChecker final : public Observer {
 /// The two layers of a node agree about each member, and about itself.
 class LayersChecker final : public Observer {
  public:
+  /// Looks each second at one node in `one_in`, at others each time.
+  explicit LayersChecker(std::size_t one_in = 1) : one_in_(one_in) {}
   void on_second(Cluster& cluster) override;
+
+ private:
+  std::size_t one_in_;
+  std::size_t seconds_ = 0;
 };
 
 /// Nobody sends more than it was asked for plus its own budget; queues stay within what the members explain; nobody is
@@ -108,7 +117,9 @@ class RateChecker final : public Observer {
 /// All of them, on one cluster.
 class Checkers {
  public:
-  explicit Checkers(Cluster& cluster, std::uint32_t packets_one_in = 1);
+  /// `views_one_in`: of those checks that look at every member in a node's view. In a large cluster they cost far more
+  /// than the cluster does.
+  explicit Checkers(Cluster& cluster, std::uint32_t packets_one_in = 1, std::size_t views_one_in = 1);
 
   [[nodiscard]] const Bounds& bounds() const { return bounds_; }
   /// To be called when the whole network's loss changes.

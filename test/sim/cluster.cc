@@ -11,6 +11,8 @@ constexpr std::uint32_t kFirstAddress = 10U << 24;
 constexpr std::uint16_t kPort = 7946;
 constexpr std::int64_t kMillion = 1'000'000;
 constexpr Duration kCalm = 30s;
+constexpr std::size_t kTextsMax =
+    1'000'000;  // Of all nodes together: names and profiles of all lives that anybody remembers.
 constexpr Duration kStrangerPause = 1s;  // As the program: one push/pull with a stranger a second.
 
 /// What a clock that runs so many millionths fast shows after `t` nanoseconds. Never goes back.
@@ -56,6 +58,7 @@ Cluster::Cluster(const ClusterOptions& options)
     : options_(options),
       rng_(options.seed),
       network_(options.nodes, rng_.fork()),
+      texts_(kTextsMax),
       nodes_(options.nodes),
       troubles_(options.nodes),
       outbox_(std::make_unique<serf::Outbox>(options.members_max)) {
@@ -175,7 +178,7 @@ void Cluster::make_core(std::size_t node, Rng& rng) {
   options.swim.timing = options_.timing;
   options.swim.members_max = options_.members_max;
   if (options_.adjust) options_.adjust(node, options);
-  nodes_[node]->core = std::make_unique<serf::Node>(options, rng.fork(), local(node));
+  nodes_[node]->core = std::make_unique<serf::Node>(options, texts_, rng.fork(), local(node));
 }
 
 void Cluster::lose_memory(std::size_t node) {
@@ -599,7 +602,7 @@ serf::Status Cluster::status(std::size_t viewer, std::string_view of) const {
 
 std::string Cluster::tag(std::size_t viewer, std::size_t of, std::string_view key) const {
   const serf::Member* member = nodes_[viewer]->core->members().get(name(of));
-  return member == nullptr ? std::string() : std::string(wire::tag_value(member->meta.view(), key));
+  return member == nullptr ? std::string() : std::string(wire::tag_value(member->meta(), key));
 }
 
 bool Cluster::all_see(std::size_t of, serf::Status expected) const {

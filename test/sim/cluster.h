@@ -100,6 +100,10 @@ class Cluster {
   /// Name and address by number; `seed_node` itself = no seed.
   void start(std::size_t node, std::size_t seed_node, const Tags& tags = {});
   void start(std::size_t node, const LifeOptions& life);
+  /// Starts the first `count` nodes, without seeds, in a cluster that has met: each has been told of all by one
+  /// push/pull through its own inputs. What that makes them say and send is not counted, seen or mixed; their queues
+  /// are full of it. REQUIRES: none of them is started, no encryption.
+  void start_met(std::size_t count, const Tags& tags = {});
   void crash(std::size_t node);   // Nothing more in or out; its state is lost.
   void freeze(std::size_t node);  // Nothing runs; what comes waits in the kernel, as much as it keeps.
   void thaw(std::size_t node);
@@ -329,6 +333,10 @@ class Cluster {
     drain(node);
   }
 
+  // cluster_met.cc
+  [[nodiscard]] std::vector<std::uint8_t> state_of(std::size_t teller, std::size_t asker);
+  void hear_state(std::size_t node, std::size_t teller, Bytes state);
+
   // cluster_streams.cc
   void stream_effect(std::size_t node, const swim::StreamEffect& effect);
   void connect(std::size_t node, swim::StreamId id, const Endpoint& to);
@@ -347,6 +355,7 @@ class Cluster {
   Instant next_second_{};
   std::uint64_t order_ = 0;
   std::uint64_t digest_ = 0;
+  TextStore texts_;  // One for all: what they know alike is there once.
   std::vector<std::unique_ptr<Running>> nodes_;
   std::vector<Instant> troubles_;
   std::vector<Life> lives_;

@@ -185,9 +185,12 @@ void HaproxyProcess::set_admin(Instant now, ModelServer& server, std::uint32_t a
   const bool was_out = server.in_maintenance();
   server.admin = admin;
   if (!server.in_maintenance()) {
+    if (was_out) server.maintenance_before = server.maintenance_since, server.maintenance_left = now;
     server.maintenance_since = kNever;
   } else if (!was_out) {
-    server.maintenance_since = now;
+    // A moment of drain with weight 0, which empties the pool of idle connections, is no break: no request could come.
+    const bool is_break = server.served_until >= server.maintenance_left || now - server.maintenance_left > 1s;
+    server.maintenance_since = is_break ? now : server.maintenance_before;
     server.idle = 0;    // The pool is emptied,
     server.queued = 0;  // and who waits is sent elsewhere.
   }

@@ -42,6 +42,7 @@ struct ModelServer {
   bool has_idle_pool = false;
 
   Instant maintenance_since = kNever;
+  Instant maintenance_before{}, maintenance_left{};  // The one before.
   Instant served_until{};                // The last moment at which it could get a request, by the changes alone.
   Instant touched_by_operator = kNever;  // When a hand other than shoal's last changed it.
 

@@ -40,6 +40,7 @@ class FakeHaproxy {
     bool stopping = false;
     std::string version = "2.6.12-1+deb12u4";
     std::map<std::string, Backend> backends;
+    unsigned other_connections = 0;  // Of clients, beside the requests of servers.
   };
   struct Answer {
     std::string bytes;
@@ -60,6 +61,24 @@ class FakeHaproxy {
     boot(pool_names());
   }
   void set_version(const std::string& version) { process_->version = version; }
+  /// The process before the present one, as far as a test has to do with it.
+  Process& old() { return *old_; }
+  Server* find_old(std::string_view backend, std::string_view name) { return find_in(*old_, backend, name); }
+  /// Open connections to the old process: as long as there is one, it does not end.
+  std::size_t connections_to_old() {
+    std::size_t n = 0;
+    for (const auto& [number, connection] : connections_) n += !connection.dead && connection.process == old_ ? 1 : 0;
+    return n;
+  }
+  /// The old process ends, whatever it was doing.
+  void kill_old() {
+    for (auto& [number, connection] : connections_) connection.dead = connection.dead || connection.process == old_;
+  }
+  /// A soft stop for good: nobody listens any more.
+  void stop_softly() {
+    process_->stopping = true;
+    refuses_connections = true;
+  }
   void add_backend(const std::string& name, bool dynamic_balance = true) {
     process_->backends[name].dynamic_balance = dynamic_balance;
   }
@@ -137,6 +156,7 @@ class FakeHaproxy {
 
   void boot(const std::vector<std::string>& pools) {
     auto old = process_;
+    old_ = old;
     process_ = std::make_shared<Process>();
     if (old) process_->version = old->version;
     process_->pid = old ? old->pid + 7 : 5542;
@@ -164,6 +184,7 @@ class FakeHaproxy {
     std::vector<std::string> words;
     for (std::string word; stream >> word;) words.push_back(word);
     if (words.empty()) return "Unknown command.\n";
+    if (line == "show cli level") return admin_level ? "admin\n" : "operator\n";
     if (words[0] == "show") return show(process, words);
     commands.push_back(line);
     if (!admin_level) return "Permission denied\n";
@@ -177,6 +198,7 @@ class FakeHaproxy {
     if (process.backends.count(pool) == 0) return is_delete ? "No such backend." : "No such backend.\n";
     Server* server = find_in(process, pool, words[2].substr(slash + 1));
     if (server == nullptr) return is_delete ? "No such server." : "No such server.\n";
+    if (!is_delete && process.stopping) return "Proxy is disabled.\n";
     if (is_delete) return del(process.backends[pool], *server);
     if (words[0] == "enable" && words[1] == "server") {
       if (server->admin != 0) server->check_down = server->init_down;
@@ -261,11 +283,15 @@ class FakeHaproxy {
   static std::string show(Process& process, const std::vector<std::string>& words) {
     const std::string what = words.size() > 1 ? words[1] : "";
     if (what == "info") {
+      unsigned connections = process.other_connections;
+      for (const auto& [name, backend] : process.backends) {
+        for (const Server& server : backend.servers) connections += server.sessions + server.queued;
+      }
       return "Name: HAProxy\nVersion: " + process.version +
              "\nRelease_date: 2026/10/17\nNbthread: 2\nNbproc: 1\n"
              "Process_num: 1\nPid: " +
-             std::to_string(process.pid) +
-             "\nUptime: 0d 0h00m00s\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
+             std::to_string(process.pid) + "\nUptime: 0d 0h00m00s\nCurrConns: " + std::to_string(connections) +
+             "\nnode: vm\nStopping: " + (process.stopping ? "1" : "0") +
              "\nJobs: 4\nUnstoppable Jobs: 0\nStart_time_sec: " + std::to_string(process.start) + "\nTainted: 0\n";
     }
     if (what == "backend") {
@@ -309,6 +335,7 @@ class FakeHaproxy {
   }
 
   std::shared_ptr<Process> process_;
+  std::shared_ptr<Process> old_;
   std::map<int, Connection> connections_;
   int last_connection_ = 0;
 };

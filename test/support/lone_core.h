@@ -36,7 +36,9 @@ class LoneCore final : public swim::Upper {
   }
 
   explicit LoneCore(const swim::Options& options = LoneCore::options(), std::uint64_t seed = 1)
-      : secrets({}, options.label), core(options, *this, Rng(seed), now) {
+      : secrets({}, options.label),
+        texts(swim::texts_max(options.members_max)),
+        core(options, texts, *this, Rng(seed), now) {
     for (const auto& key : options.keys) SHOAL_ASSERT(secrets.ring.add(key.view()) == wire::KeyResult::kOk);
     core.start(now, {}, out_);
     drain();
@@ -209,6 +211,7 @@ class LoneCore final : public swim::Upper {
   std::size_t looked_at_ = 0;
 
  public:
+  TextStore texts;
   swim::Core core;  // Last: it calls the others.
 };
 

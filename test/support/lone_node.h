@@ -61,7 +61,10 @@ class LoneNode {
   }
 
   explicit LoneNode(const Tags& tags = {}, const serf::NodeOptions& options = LoneNode::options())
-      : secrets({}, options.swim.label), node(options, Rng(1), now), out_(options.swim.members_max) {
+      : secrets({}, options.swim.label),
+        texts(swim::texts_max(options.swim.members_max)),
+        node(options, texts, Rng(1), now),
+        out_(options.swim.members_max) {
     for (const auto& key : options.swim.keys) SHOAL_ASSERT(secrets.ring.add(key.view()) == wire::KeyResult::kOk);
     const Memory meta = encode_tags(tags);
     command([&] { node.start(now, meta, out_); });
@@ -164,6 +167,7 @@ class LoneNode {
 
   Instant now{};
   Secrets secrets;  // Of a peer in the same cluster: as ours at the start.
+  TextStore texts;
   serf::Node node;
   std::vector<Sent> sent;
   Lines events;  // "join b", "leave b", ...

@@ -1,7 +1,10 @@
 #include "base/containers.h"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -160,6 +163,56 @@ TEST_CASE("the name index agrees with a map through a hundred thousand inserts, 
     if (step % 997 != 0) continue;
     for (const auto& [each, slot] : oracle) REQUIRE(names.find(each) == slot);
   }
+}
+
+TEST_CASE("a zeroed array is all zero, and keeps what it is given") {
+  ZeroedArray<std::uint64_t> values(100'000);
+  CHECK(values.size() == 100'000);
+  for (const std::uint64_t value : values) REQUIRE(value == 0);
+  values[7] = 8;
+  values[99'999] = 9;
+  CHECK(values[7] == 8);
+  CHECK(*(values.end() - 1) == 9);
+}
+
+TEST_CASE("in a pool each value has a place of its own while it lives, and the places of the gone are used again") {
+  Pool<int> pool(3);
+  const std::uint32_t a = pool.put(1);
+  const std::uint32_t b = pool.put(2);
+  const std::uint32_t c = pool.put(3);
+  CHECK(pool.full());
+  pool.take_away(b);
+  CHECK_FALSE(pool.full());
+  const std::uint32_t d = pool.put(4);
+  CHECK(pool.full());
+  CHECK(pool[a] == 1);
+  CHECK(pool[c] == 3);
+  CHECK(pool[d] == 4);
+}
+
+/// How many of its whole pages are in memory.
+std::size_t resident_pages(Buffer& buffer) {
+  const auto page = static_cast<std::size_t>(::getpagesize());
+  const auto begin = (reinterpret_cast<std::uintptr_t>(buffer.bytes().data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(buffer.bytes().data() + buffer.size()) / page * page;
+  std::vector<unsigned char> in_memory((end - begin) / page);
+  REQUIRE(::mincore(reinterpret_cast<void*>(begin), end - begin, in_memory.data()) == 0);
+  return static_cast<std::size_t>(
+      std::count_if(in_memory.begin(), in_memory.end(), [](unsigned char c) { return (c & 1) != 0; }));
+}
+
+TEST_CASE("a buffer that held much gives its memory back and can be filled again; one that held little keeps it") {
+  Buffer buffer(8 << 20);
+  const auto fill = [&](std::size_t bytes) { std::fill_n(buffer.bytes().begin(), bytes, std::uint8_t{0xaa}); };
+  fill(buffer.size());
+  const std::size_t all = resident_pages(buffer);
+  CHECK(all * 4096 > buffer.size() / 2);
+  buffer.give_back(1000);
+  CHECK(resident_pages(buffer) == all);
+  buffer.give_back(buffer.size());
+  CHECK(resident_pages(buffer) == 0);
+  fill(buffer.size());
+  CHECK(std::count(buffer.bytes().begin(), buffer.bytes().end(), 0xaa) == 8 << 20);
 }
 
 struct Row {

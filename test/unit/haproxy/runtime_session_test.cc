@@ -36,10 +36,13 @@ struct Bench {
     session.on_connected(now, Stream::kMain, out);
     CHECK(written() == "prompt\n");
     out.clear();
-    reply("");
+    say("\n> ");
     CHECK(written() == "show info\n");
     out.clear();
     reply(info_of(pid));
+    CHECK(written() == "show cli level\n");
+    out.clear();
+    reply("admin\n");
     REQUIRE(session.is_up());
     REQUIRE(out.events.size() == 1);
     CHECK(out.events[0].kind == SessionEvent::Kind::kUp);
@@ -152,7 +155,9 @@ TEST_CASE("A process that is stopping, or another one, ends the session at once 
     b.reply(stopping ? info_of(1, true)
                      : info_of(2));  // The batch's last look: its answers came from the wrong process.
     CHECK(b.lost());
-    CHECK(b.out.wants_close(Stream::kMain));
+    // The one that is stopping may have requests and goes on by itself; nothing is known of the other.
+    CHECK(b.out.wants_close(Stream::kMain) == !stopping);
+    CHECK(b.out.hands_over().has_value() == stopping);
     CHECK(b.out.wants_connect(Stream::kMain));
     b.out.clear();
     b.session.on_connected(b.now, Stream::kMain, b.out);
@@ -160,6 +165,8 @@ TEST_CASE("A process that is stopping, or another one, ends the session at once 
     b.reply("");
     b.out.clear();
     b.reply(info_of(2));
+    b.out.clear();
+    b.reply("admin\n");
     REQUIRE(b.out.events.size() == 1);
     CHECK(b.out.events[0].replaced);
     CHECK(b.session.replacements() == 1);
@@ -236,6 +243,33 @@ TEST_CASE("A command without an answer ends the session after its deadline, and 
   CHECK(b.session.batch_room() == b.options.batch_commands_max);
 }
 
+TEST_CASE("A HAProxy that never answers is told of once, with what to look at; another reason is told again") {
+  Bench b;
+  const auto connect_in_vain = [&b] {
+    b.now = b.session.next_deadline();
+    b.session.on_deadline(b.now, b.out);
+    b.out.clear();
+    b.session.on_connected(b.now, Stream::kMain, b.out);
+    b.out.clear();
+    b.now = b.session.next_deadline();  // Of the answer to `prompt`.
+    b.session.on_deadline(b.now, b.out);
+    CHECK(!b.session.is_up());
+  };
+  connect_in_vain();
+  CHECK(b.lost());
+  CHECK(b.session.down_text().find("stats maxconn") != std::string_view::npos);
+  b.out.clear();
+  connect_in_vain();
+  CHECK(b.out.events.empty());
+  b.out.clear();
+  b.now = b.session.next_deadline();
+  b.session.on_deadline(b.now, b.out);
+  b.out.clear();
+  b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
+  CHECK(b.lost());
+  CHECK(b.session.down_text() == "Permission denied");
+}
+
 TEST_CASE("A close in the middle of an answer is an error for what was under way") {
   Bench b;
   b.become_ready();
@@ -259,7 +293,7 @@ TEST_CASE("Reconnecting backs off from 50 ms to 2 s, with jitter, for ever") {
   for (int i = 0; i < 20; ++i) {
     b.out.clear();
     b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
-    CHECK(b.out.events.empty());  // It was not up: nothing has changed for the owner.
+    CHECK(b.out.events.empty() == (i > 0));  // Told once: nothing else has changed for the owner.
     b.out.clear();
     waits.push_back(b.session.next_deadline() - b.now);
     b.now = b.session.next_deadline();

@@ -76,8 +76,10 @@ TEST_CASE("a direct ack's coordinate moves ours and tells how far its sender is"
   me.know("b", 2);
   CHECK_FALSE(me.node.round_trip("b").has_value());
   ack(me, next_probe(me), payload_of(somewhere()));
-  CHECK(me.node.members().get("b")->coordinate.known);
-  CHECK(me.node.members().get("b")->coordinate.at.vec[0] == 0.02);
+  const PeerCoordinate* b = me.node.members().coordinate(*me.node.members().get("b"));
+  REQUIRE(b != nullptr);
+  CHECK(b->known);
+  CHECK(b->at.vec[0] == 0.02);
   REQUIRE(me.node.round_trip("b").has_value());
   CHECK(*me.node.round_trip("b") > Duration{});
   CHECK(me.node.coordinates().own().vec != Coordinate{}.vec);
@@ -140,7 +142,7 @@ TEST_CASE("payloads that say nothing are no fault, those that no honest node sen
     ack(me, next_probe(me), row.payload);
     CHECK(me.node.counters().coordinates_refused == (row.refused ? 1 : 0));
     CHECK(me.node.coordinates().own() == Coordinate{});
-    CHECK_FALSE(me.node.members().get("b")->coordinate.known);
+    CHECK(me.node.members().coordinate(*me.node.members().get("b")) == nullptr);
     CHECK(me.status("b") == "alive");
     me.run_for(600ms);
     CHECK(me.node.swim().health_score() == 0);  // It has answered, whatever it said.

@@ -99,8 +99,8 @@ TEST_CASE("a member that failed or left and returns is alive, with its new tags 
     me.hear(alive({2, "b", peer(host), std::string(as_text(meta))}));
     CHECK(me.status("b") == "alive");
     CHECK(me.events == Lines{"join b"});
-    CHECK(me.node.members().get("b")->endpoint == peer(host));
-    CHECK(wire::tag_value(me.node.members().get("b")->meta.view(), "role") == "task");
+    CHECK(me.node.members().get("b")->endpoint() == peer(host));
+    CHECK(wire::tag_value(me.node.members().get("b")->meta(), "role") == "task");
   }
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("changed tags of a living member are an update") {
   const Memory meta = LoneNode::encode_tags({{"state", "ready"}});
   me.hear(alive({2, "b", peer(2), std::string(as_text(meta))}));
   CHECK(me.events == Lines{"update b"});
-  CHECK(wire::tag_value(me.node.members().get("b")->meta.view(), "state") == "ready");
+  CHECK(wire::tag_value(me.node.members().get("b")->meta(), "state") == "ready");
   me.forget();
   me.hear(alive({3, "b", peer(2), std::string(as_text(meta))}));
   CHECK(me.events == Lines{});

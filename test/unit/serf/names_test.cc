@@ -303,7 +303,7 @@ TEST_CASE("in the answer to a later join it is a dispute like any, and our own a
 TEST_CASE("the loser is a new member: old name forgotten, new one alive with tags and address, all of it told") {
   LoneNode me(test::Tags{{"role", "task"}});
   me.know("b", 2);
-  const Memory meta(me.node.members().get("me")->meta.view().begin(), me.node.members().get("me")->meta.view().end());
+  const Memory meta(me.node.members().get("me")->meta().begin(), me.node.members().get("me")->meta().end());
   const std::string name = lose(me);
   CHECK(name.size() == 2 + 6);
   CHECK(name.starts_with("me-"));
@@ -314,9 +314,9 @@ TEST_CASE("the loser is a new member: old name forgotten, new one alive with tag
   CHECK(me.status("me") == "unknown");
   REQUIRE(me.status(name) == "alive");
   const Member& own = *me.node.members().get(name);
-  CHECK(own.endpoint == peer(1));
-  CHECK(same_bytes(own.meta.view(), meta));
-  CHECK(own.versions == LoneNode::options().swim.versions);
+  CHECK(own.endpoint() == peer(1));
+  CHECK(same_bytes(own.meta(), meta));
+  CHECK(own.versions() == LoneNode::options().swim.versions);
   CHECK(me.node.members().size() == 2);
   CHECK(me.node.round_trip(name) == Duration{});
   CHECK(me.node.swim().self().name == name);
@@ -339,7 +339,7 @@ TEST_CASE("after the rename the old name's owner is learned like anybody, and no
   me.quiet();
   me.hear(test::alive({4, "me", peer(kOther)}));
   CHECK(me.status("me") == "alive");
-  CHECK(me.node.members().get("me")->endpoint == peer(kOther));
+  CHECK(me.node.members().get("me")->endpoint() == peer(kOther));
   CHECK(me.events == Lines{"join me"});
   CHECK(me.conflicts.empty());
   CHECK(me.told() == Lines{});
@@ -444,7 +444,7 @@ TEST_CASE("a new name that is somebody's already is not taken") {
   const std::string name = lose(me);
   CHECK(name != first);
   CHECK(me.status(first) == "alive");
-  CHECK(me.node.members().get(first)->endpoint == peer(7));
+  CHECK(me.node.members().get(first)->endpoint() == peer(7));
 }
 
 TEST_CASE("a new name may be lost as well, a minute later") {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sidecar/core.h"
@@ -146,7 +147,7 @@ class Harness {
 
  private:
   struct Input {
-    enum Kind { kConnected, kFailed, kBytes, kClosed, kVerify } kind;
+    enum Kind { kConnected, kFailed, kBytes, kBytes2, kClosed, kVerify } kind;
     std::size_t proxy = 0;
     haproxy::Stream stream = haproxy::Stream::kMain;
     std::string bytes;
@@ -179,18 +180,21 @@ class Harness {
       }
     }
     for (std::size_t p = 0; p < lines_.size(); ++p) {
-      for (const haproxy::Stream stream : {haproxy::Stream::kMain, haproxy::Stream::kProbe}) collect(p, stream);
+      haproxy::SessionOutbox& out = outbox_.session(p);
+      REQUIRE(out.events.empty());
+      for (std::size_t s = 0; s < haproxy::kStreams; ++s) {
+        if (!out.wants_close(static_cast<haproxy::Stream>(s))) continue;
+        fakes_[p]->close(lines_[p][s]);
+        lines_[p][s] = 0;
+      }
+      if (const auto old = out.hands_over()) lines_[p][static_cast<std::size_t>(*old)] = std::exchange(lines_[p][0], 0);
+      for (std::size_t s = 0; s < haproxy::kStreams; ++s) collect(p, static_cast<haproxy::Stream>(s));
     }
     outbox_.clear();
   }
   void collect(std::size_t p, haproxy::Stream stream) {
     haproxy::SessionOutbox& out = outbox_.session(p);
-    REQUIRE(out.events.empty());
     int& line = lines_[p][static_cast<std::size_t>(stream)];
-    if (out.wants_close(stream)) {
-      fakes_[p]->close(line);
-      line = 0;
-    }
     if (out.wants_connect(stream)) {
       const bool refused = fakes_[p]->refuses_connections;
       line = refused ? 0 : fakes_[p]->open();
@@ -207,7 +211,7 @@ class Harness {
     for (int steps = 0;; ++steps) {
       REQUIRE(steps < 100000);
       for (std::size_t p = 0; p < lines_.size(); ++p) {
-        for (std::size_t s = 0; s < 2; ++s) {
+        for (std::size_t s = 0; s < haproxy::kStreams; ++s) {
           if (lines_[p][s] == 0 || fakes_[p]->alive(lines_[p][s])) continue;
           bool is_pending = false;
           for (const Input& input : inputs_) is_pending = is_pending || input.line == lines_[p][s];
@@ -223,20 +227,24 @@ class Harness {
   }
   void give(const Input& input) {
     if (input.kind == Input::kVerify) return core->on_verify_result(now, input.id, input.result, outbox_);
-    int& line = lines_[input.proxy][static_cast<std::size_t>(input.stream)];
+    haproxy::Stream stream = input.stream;
+    for (std::size_t s = 0; input.line != 0 && s < haproxy::kStreams; ++s) {  // Handed over meanwhile.
+      if (lines_[input.proxy][s] == input.line) stream = static_cast<haproxy::Stream>(s);
+    }
+    int& line = lines_[input.proxy][static_cast<std::size_t>(stream)];
     if (line != input.line) return;  // Of a connection that has been closed since.
     switch (input.kind) {
-      case Input::kConnected: return core->on_connected(now, input.proxy, input.stream, outbox_);
-      case Input::kFailed: return core->on_connect_failed(now, input.proxy, input.stream, input.bytes, outbox_);
+      case Input::kConnected: return core->on_connected(now, input.proxy, stream, outbox_);
+      case Input::kFailed: return core->on_connect_failed(now, input.proxy, stream, input.bytes, outbox_);
       case Input::kBytes:
         // In two pieces, so that no test depends on how a stream cuts its bytes.
-        core->on_bytes(now, input.proxy, input.stream, as_bytes(input.bytes.substr(0, input.bytes.size() / 2)),
-                       outbox_);
+        core->on_bytes(now, input.proxy, stream, as_bytes(input.bytes.substr(0, input.bytes.size() / 2)), outbox_);
         collect();
-        if (line != input.line) return;
-        return core->on_bytes(now, input.proxy, input.stream, as_bytes(input.bytes.substr(input.bytes.size() / 2)),
-                              outbox_);
-      case Input::kClosed: line = 0; return core->on_closed(now, input.proxy, input.stream, outbox_);
+        inputs_.insert(inputs_.begin(), Input{Input::kBytes2, input.proxy, stream,
+                                              input.bytes.substr(input.bytes.size() / 2), 0, input.line});
+        return;
+      case Input::kBytes2: return core->on_bytes(now, input.proxy, stream, as_bytes(input.bytes), outbox_);
+      case Input::kClosed: line = 0; return core->on_closed(now, input.proxy, stream, outbox_);
       case Input::kVerify: return;
     }
   }
@@ -244,7 +252,7 @@ class Harness {
   Options options_;
   Outbox outbox_;
   std::vector<std::unique_ptr<test::FakeHaproxy>> fakes_;
-  std::vector<std::array<int, 2>> lines_;
+  std::vector<std::array<int, haproxy::kStreams>> lines_;
   std::vector<Input> inputs_;
   std::vector<Late> late_;
 };

@@ -18,7 +18,8 @@ Slot add(Members& members, Rng& rng, std::string_view name, State state, Duratio
 
 TEST_CASE("a full table gives up those that left, oldest first, then the dead, oldest first, and never the living") {
   Rng rng(1);
-  Members members(6, 0);
+  TextStore texts(6);
+  Members members(6, 0, texts);
   add(members, rng, "alive", State::kAlive, 1s);
   add(members, rng, "suspect", State::kSuspect, 2s);
   add(members, rng, "dead-old", State::kDead, 3s);
@@ -42,21 +43,23 @@ TEST_CASE("a full table gives up those that left, oldest first, then the dead, o
 
 TEST_CASE("a new record is dead with incarnation 0, whoever had its slot before") {
   Rng rng(1);
-  Members members(1, 0);
+  TextStore texts(3);
+  Members members(1, 0, texts);
   const Slot slot = add(members, rng, "a", State::kLeft, 1s);
   members[slot].incarnation = 7;
-  REQUIRE(members[slot].meta.assign(as_bytes("meta")));
+  members[slot].profile = Profile(texts, {}, {}, as_bytes("meta"));
   const Slot again = members.insert("b", rng);
   REQUIRE(again != kNoSlot);
   CHECK(members[again].name == "b");
   CHECK(members[again].incarnation == 0);
   CHECK(members[again].state == State::kDead);
-  CHECK(members[again].meta.empty());
+  CHECK(members[again].meta().empty());
 }
 
 TEST_CASE("a slot stays its record's while others come and go") {
   Rng rng(1);
-  Members members(8, 0);
+  TextStore texts(8);
+  Members members(8, 0, texts);
   const Slot kept = add(members, rng, "kept", State::kAlive, 0s);
   for (int i = 0; i < 100; ++i) {
     const std::string name = "n" + std::to_string(i);
@@ -73,7 +76,8 @@ TEST_CASE("newcomers stand at any place of the probe order, each about equally o
   std::size_t places[5] = {};
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     Rng rng(seed);
-    Members members(5, 0);
+    TextStore texts(5);
+    Members members(5, 0, texts);
     for (const std::string_view name : {"a", "b", "c", "d"}) add(members, rng, name, State::kAlive, 0s);
     const Slot slot = add(members, rng, "new", State::kAlive, 0s);
     for (std::size_t i = 0; i < 5; ++i) places[i] += members.slots()[i] == slot ? 1 : 0;

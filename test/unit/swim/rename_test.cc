@@ -27,9 +27,9 @@ TEST_CASE("under the new name we are a new member: alive with our address, tags 
   CHECK(me.state("me") == "unknown");
   CHECK(me.state("new") == "alive");
   CHECK(me.core.self().name == "new");
-  CHECK(me.core.self().endpoint == peer(1));
-  CHECK(as_text(me.core.self().meta.view()) == "meta");
-  CHECK(me.core.self().versions == LoneCore::options().versions);
+  CHECK(me.core.self().endpoint() == peer(1));
+  CHECK(as_text(me.core.self().meta()) == "meta");
+  CHECK(me.core.self().versions() == LoneCore::options().versions);
   CHECK(me.core.self().incarnation > before);
   CHECK(me.core.members().size() == 1);
   CHECK(me.news == Lines{"join new"});

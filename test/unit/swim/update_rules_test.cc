@@ -246,11 +246,11 @@ TEST_CASE("a name from another address or port is a conflict, unless it has left
       me.hear(alive({9, "b", elsewhere}));
       const Record& b = me.core.members()[me.core.members().find("b")];
       if (state == "left") {
-        CHECK(b.endpoint == elsewhere);
+        CHECK(b.endpoint() == elsewhere);
         CHECK(me.state("b") == "alive");
         CHECK(me.news == Lines{"join b"});
       } else {
-        CHECK(b.endpoint == peer(2));
+        CHECK(b.endpoint() == peer(2));
         CHECK(me.state("b") == state);
         CHECK(me.incarnation("b") == 5);
         CHECK(me.news == Lines{"conflict b " + std::string(to_text(elsewhere).view())});
@@ -340,7 +340,7 @@ TEST_CASE("names, metas and addresses of impossible sizes are refused and counte
 TEST_CASE("port 0 in an alive means our own port") {
   LoneCore me;
   me.hear(alive({1, "b", peer(2, 0)}));
-  CHECK(me.core.members()[me.core.members().find("b")].endpoint == peer(2, 7946));
+  CHECK(me.core.members()[me.core.members().find("b")].endpoint() == peer(2, 7946));
 }
 
 TEST_CASE("a full table refuses newcomers and counts them, but takes them in place of the departed") {

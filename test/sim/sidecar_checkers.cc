@@ -1,0 +1,369 @@
+#include "sim/sidecar_checkers.h"
+
+#include <algorithm>
+#include <array>
+
+namespace shoal::test {
+namespace {
+
+using announce::TaskState;
+using sidecar::MemberStatus;
+
+bool is_there(MemberStatus status) { return status == MemberStatus::kAlive || status == MemberStatus::kSuspect; }
+
+/// A line taken apart, by rules of its own: words with one space between them, each of a plain alphabet.
+struct Line {
+  std::array<std::string_view, 64> words;
+  std::size_t size = 0;
+  bool is_clean = true;
+
+  explicit Line(std::string_view text) {
+    is_clean = !text.empty() && text.size() < 4096;
+    while (!text.empty() && size < words.size()) {
+      const std::size_t end = std::min(text.find(' '), text.size());
+      const std::string_view word = text.substr(0, end);
+      words[size++] = word;
+      is_clean = is_clean && !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+                   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                          std::string_view("_.:-/[]@%,=").find(c) != std::string_view::npos;
+                 });
+      is_clean = is_clean && end + 1 != text.size();
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    is_clean = is_clean && text.empty();
+  }
+  std::string_view operator[](std::size_t i) const { return i < size ? words[i] : std::string_view{}; }
+  bool is(std::string_view a, std::string_view b) const { return words[0] == a && (*this)[1] == b; }
+  /// It names a server.
+  bool changes() const {
+    return is("add", "server") || is("del", "server") || is("enable", "server") || is("enable", "health") ||
+           is("disable", "server") || is("set", "server");
+  }
+  std::string_view server() const {
+    const std::string_view both = (*this)[2];
+    const std::size_t slash = both.find('/');
+    return slash == std::string_view::npos ? std::string_view{} : both.substr(slash + 1);
+  }
+  std::string_view pool() const { return (*this)[2].substr(0, (*this)[2].find('/')); }
+  bool takes_out() const {
+    if (is("del", "server") || is("disable", "server")) return true;
+    if (!is("set", "server")) return false;
+    return ((*this)[3] == "weight" && ((*this)[4] == "0" || (*this)[4] == "0%")) ||
+           ((*this)[3] == "state" && (*this)[4] != "ready");
+  }
+  bool is_known() const {
+    if (changes()) return !pool().empty() && !server().empty();
+    return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") ||
+           (is("show", "servers") && ((*this)[2] == "state" || (*this)[2] == "conn")) || is("wait", (*this)[1]) ||
+           is("experimental-mode", "on");
+  }
+};
+
+std::string quoted(std::string_view line) { return "`" + std::string(line) + "`"; }
+
+std::string host_text(std::size_t host) { return "HAProxy " + std::to_string(host); }
+
+}  // namespace
+
+SidecarBounds::SidecarBounds(const WorldOptions& options) : hold(options.promised_hold) {
+  for (const HostOptions& host : options.hosts) {
+    // Pieces follow each other; the sidecar may have been paused.
+    stale = std::max(stale, 12 * host.latency_max + host.late_max + options.pause_max + 100ms);
+  }
+  seen = options.core.reconcile_interval + 8s;
+  // Hold, the cluster's completion, grace, quarantine, requests that still run, and refusals waited out.
+  converge_all = hold + options.core.policy.grace + options.core.policy.grace + quarantine + 120s;
+}
+
+// ---- lines
+
+void LineChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
+  ++in_this_second_[host];
+  const Line line(text);
+  if (!line.is_clean || !line.is_known()) return world.fail("not one clean line of a known command: " + quoted(text));
+  if (!line.changes()) return;
+  if (!world.is_ours(line.server())) return world.fail("a server that is not ours is touched: " + quoted(text));
+  HaproxyProcess* live = world.host(host).live();
+  const ModelPool* pool = live == nullptr ? nullptr : live->find_pool(line.pool());
+  const bool is_hopeless = pool != nullptr && !pool->takes_dynamic_servers;  // Tried again now and then.
+  if (is_quiet_ && !is_hopeless) world.fail("a change although everything is as it should be: " + quoted(text));
+}
+
+void LineChecker::begin_quiet(std::size_t limit) {
+  is_quiet_ = true;
+  quiet_limit_ = limit;
+  in_this_second_.clear();
+}
+
+void LineChecker::on_second(World& world) {
+  const std::size_t limit = is_quiet_ ? quiet_limit_ : 3000 + world.options().nodes_max * 40;
+  for (auto& [host, lines] : in_this_second_) {
+    if (lines > limit) world.fail(std::to_string(lines) + " lines in a second to " + host_text(host));
+    lines = 0;
+  }
+}
+
+// ---- rotation
+
+void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
+  const Line line(text);
+  if (!line.takes_out()) return;
+  const std::size_t which = world.start_of(line.server());
+  if (which == Node::kNoStart) return;
+  const Start& start = world.starts()[which];
+  const Told& told = world.told(start.node);
+  if (world.good_since(which) != kNever) {
+    if (world.good_since(which) >= world.batch_began()) return;  // The line is older than the word that speaks for it.
+    // The same name at another place than the member's has to go; an old process shows it longer.
+    bool is_elsewhere = false, is_there_at_all = false;
+    world.host(host).each_process([&](HaproxyProcess& process) {
+      const ModelServer* server = process.find(line.pool(), line.server());
+      if (server == nullptr) return;
+      is_there_at_all = true;
+      is_elsewhere = is_elsewhere || server->address != to_text(start.place.addr).view() ||
+                     server->port != start.place.port || line.pool() != start.pool;
+    });
+    if (is_elsewhere || (!is_there_at_all && line.is("del", "server"))) return;
+    return world.fail("a ready task's server is taken out: " + quoted(text));
+  }
+  if (told.start != Node::kNoStart || told.is_forgotten || !start.task_lives || start.says != TaskState::kReady) return;
+  const Instant from = world.sidecar_started() + bounds_.hold;
+  if (world.batch_began() < from || world.ready_told() == kNever ||
+      world.batch_began() < world.ready_told() + bounds_.say_most) {
+    world.fail("a server is taken out before the facts are complete: " + quoted(text));
+  }
+}
+
+// ---- deletion
+
+void DeletionChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
+  const Line line(text);
+  HaproxyProcess* live = world.host(host).live();
+  if (!line.is("del", "server") || live == nullptr) return;
+  const ModelServer* server = live->find(line.pool(), line.server());
+  if (server == nullptr || server->in_flight() == 0 || server->touched_by_operator != kNever) return;
+  if (world.is_connected_to(host, *live)) world.fail("a delete while a request is in flight: " + quoted(text));
+}
+
+void DeletionChecker::on_change(World& world, std::size_t, HaproxyProcess&, Hand hand, const ModelPool& pool,
+                                const ModelServer* before, const ModelServer* after) {
+  if (hand != Hand::kShoal || before == nullptr || after != nullptr) return;
+  if (before->is_static) return world.fail("a static server is deleted: " + pool.name + "/" + before->name);
+  if (before->touched_by_operator != kNever) return;
+  const Instant now = world.now();
+  if (now - before->maintenance_since >= bounds_.quarantine && now - before->served_until >= bounds_.quarantine) return;
+  world.fail("deleted after " + std::to_string(to_ms(now - before->maintenance_since)) +
+             " ms in maintenance: " + pool.name + "/" + before->name);
+}
+
+// ---- operator
+
+/// Whether the sidecar has been told what lets even a marked server go.
+bool OperatorChecker::may_go(const World& world, std::size_t which) {
+  if (which == Node::kNoStart) return true;  // A stray.
+  const Start& start = world.starts()[which];
+  const Told& told = world.told(start.node);
+  if (told.start != which || !told.is_member) return true;
+  return told.state == TaskState::kDeparting || !is_there(told.status);
+}
+
+void OperatorChecker::on_change(World& world, std::size_t host, HaproxyProcess& process, Hand hand,
+                                const ModelPool& pool, const ModelServer* before, const ModelServer* after) {
+  if (&process != world.host(host).live() || before == nullptr || !world.is_ours(before->name)) return;
+  const std::pair key{host, before->name};
+  if (hand == Hand::kOperator && after != nullptr) {
+    marks_.erase(key);
+    if (after->admin != 0 && after->weight > 0) marks_[key] = world.now();
+    return;
+  }
+  const auto mark = marks_.find(key);
+  if (mark == marks_.end()) return;
+  const Instant since = mark->second;
+  const bool is_held = after != nullptr && after->admin != 0 && after->weight > 0;
+  if (is_held) return;
+  marks_.erase(mark);
+  if (hand != Hand::kShoal || may_go(world, world.start_of(before->name))) return;
+  if (world.now() - since < bounds_.seen) return;
+  world.fail("an operator's mark is overwritten after " + std::to_string(to_ms(world.now() - since)) +
+             " ms: " + pool.name + "/" + before->name);
+}
+
+void OperatorChecker::on_process_end(World&, std::size_t host, HaproxyProcess&) {
+  for (auto it = marks_.begin(); it != marks_.end();) it = it->first.first == host ? marks_.erase(it) : ++it;
+}
+
+// ---- truth
+
+void TruthChecker::on_change(World& world, std::size_t host, HaproxyProcess& process, Hand, const ModelPool&,
+                             const ModelServer* before, const ModelServer* after) {
+  if (&process != world.host(host).live() || before == nullptr) return;
+  const bool was = before->admin == 0 && before->weight > 0;
+  const bool is = after != nullptr && after->admin == 0 && after->weight > 0;
+  if (was && !is) lost_at_[{host, before->name}] = world.now();
+}
+
+void TruthChecker::on_process_end(World& world, std::size_t host, HaproxyProcess& process) {
+  for (const ModelPool& pool : process.pools()) {
+    for (const ModelServer& server : pool.servers) {
+      if (server.admin == 0 && server.weight > 0) lost_at_[{host, server.name}] = world.now();
+    }
+  }
+}
+
+bool TruthChecker::was_in_rotation(World& world, std::size_t host, const Start& start, Duration within) const {
+  if (HaproxyProcess* live = world.host(host).live()) {
+    const ModelServer* server = live->find(start.pool, start.server);
+    const bool is_at_place =
+        server != nullptr && server->address == to_text(start.place.addr).view() && server->port == start.place.port;
+    if (is_at_place && server->admin == 0 && server->weight > 0) return true;
+  }
+  const auto lost = lost_at_.find({host, start.server});
+  return lost != lost_at_.end() && world.now() - lost->second <= within;
+}
+
+void TruthChecker::on_accepted(World& world, std::size_t which, const announce::Standing& standing) {
+  ++accepted;
+  const Start& start = world.starts()[which];
+  std::size_t connected = 0;
+  for (std::size_t host = 0; host < world.hosts(); ++host) {
+    if (!world.core().proxy_up(host)) continue;
+    ++connected;
+    if (was_in_rotation(world, host, start, bounds_.stale)) continue;
+    return world.fail("accepted, but " + host_text(host) + " has it not in rotation: " + start.server);
+  }
+  if (connected == 0) world.fail("accepted without any HAProxy: " + start.server);
+  if (standing.proxies_up != connected) world.fail("the standing counts other HAProxies than there are");
+}
+
+void TruthChecker::on_drained(World& world, std::size_t which, const announce::Standing&) {
+  ++drained;
+  const Start& start = world.starts()[which];
+  for (std::size_t host = 0; host < world.hosts(); ++host) {
+    if (!world.core().proxy_up(host)) unsure_.insert(which);
+  }
+  for (std::size_t host = 0; host < world.hosts(); ++host) {
+    world.host(host).each_process([&](HaproxyProcess& process) {
+      const ModelServer* server = process.find(start.pool, start.server);
+      if (server == nullptr || server->in_flight() == 0 || server->touched_by_operator != kNever) return;
+      if (!world.core().proxy_up(host) || process.stopping) return;
+      world.fail("drained, but " + std::to_string(server->in_flight()) + " requests are in flight at " +
+                 host_text(host) + ": " + start.server);
+    });
+  }
+}
+
+void TruthChecker::on_request(World& world, std::size_t host, HaproxyProcess&, const ModelPool& pool,
+                              const ModelServer& server) {
+  const std::size_t which = world.start_of(server.name);
+  if (which == Node::kNoStart || !world.starts()[which].drained || server.touched_by_operator != kNever) return;
+  if (unsure_.count(which) == 1) return;
+  if (!world.sidecar_runs() || !world.core().proxy_up(host)) return;
+  world.fail("a request goes to a server that was told drained, at " + host_text(host) + ": " + pool.name + "/" +
+             server.name);
+}
+
+/// What is said stays true, but for the time that a loss takes to be seen.
+void TruthChecker::on_second(World& world) {
+  if (!world.sidecar_runs() || world.sidecar_paused()) return;
+  for (std::size_t which = 0; which < world.starts().size(); ++which) {
+    const Start& start = world.starts()[which];
+    if (!start.accepted || !start.task_lives || start.says != TaskState::kReady) continue;
+    if ((which + static_cast<std::size_t>(to_ms(world.now() - Instant{}) / 1000)) % 4 != 0) continue;
+    const auto standing =
+        world.core().standing(world.nodes()[start.node].name, announce::Generation{start.id, start.seq});
+    if (!standing.in_rotation) continue;
+    for (std::size_t host = 0; host < world.hosts(); ++host) {
+      if (!world.core().proxy_up(host) || was_in_rotation(world, host, start, bounds_.seen + bounds_.stale)) continue;
+      return world.fail("still said to be in rotation at " + host_text(host) + ": " + start.server);
+    }
+  }
+}
+
+// ---- convergence
+
+SidecarCheckers::SidecarCheckers(World& world)
+    : bounds_(world.options()), rotation_(bounds_), deletion_(bounds_), operator_(bounds_), truth_(bounds_) {
+  // The operator's marks are judged before they are renewed by who else looks at the same change.
+  for (WorldObserver* observer : {static_cast<WorldObserver*>(&lines_), static_cast<WorldObserver*>(&rotation_),
+                                  static_cast<WorldObserver*>(&deletion_), static_cast<WorldObserver*>(&operator_),
+                                  static_cast<WorldObserver*>(&truth_)}) {
+    world.observe(*observer);
+  }
+}
+
+std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const ModelPool& pool,
+                                          const ModelServer& server, bool leftovers) const {
+  const std::string name = pool.name + "/" + server.name + " at " + host_text(host);
+  const std::size_t which = world.start_of(server.name);
+  const bool in_rotation = server.admin == 0 && server.weight > 0;
+  const Start* start = which == Node::kNoStart ? nullptr : &world.starts()[which];
+  const Node* node = start == nullptr ? nullptr : &world.nodes()[start->node];
+  const bool is_current = node != nullptr && node->is_member && node->start == which && is_there(node->status) &&
+                          start->task_lives && start->says != TaskState::kDeparting && pool.name == start->pool;
+  if (!is_current) {
+    if (in_rotation) return name + " is in rotation, its task is gone";
+    return leftovers ? name + " is still there, its task is gone" : "";
+  }
+  if (start->says != TaskState::kReady) return in_rotation ? name + " is in rotation although unready" : "";
+  return "";
+}
+
+std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
+  for (std::size_t host = 0; host < world.hosts(); ++host) {
+    HaproxyProcess* live = world.host(host).live();
+    if (live == nullptr) return host_text(host) + " does not run";
+    for (const ModelPool& pool : live->pools()) {
+      for (const ModelServer& server : pool.servers) {
+        if (!world.is_ours(server.name)) continue;
+        const std::string found = wrong_server(world, host, pool, server, leftovers);
+        if (!found.empty()) return found;
+      }
+    }
+    for (const Node& node : world.nodes()) {
+      if (!node.is_member || node.start == Node::kNoStart || !is_there(node.status)) continue;
+      const Start& start = world.starts()[node.start];
+      if (!start.task_lives || !start.worker_lives || start.says != TaskState::kReady) continue;
+      ModelPool* pool = live->find_pool(start.pool);
+      if (pool == nullptr || !pool->takes_dynamic_servers || is_marked(host, start.server)) continue;
+      // Of several that say they are at one place, one has it.
+      std::size_t serving = 0;
+      bool is_held = false;  // By an operator, or the place by one that can be served nowhere.
+      for (const Node& other : world.nodes()) {
+        if (!other.is_member || other.start == Node::kNoStart || !is_there(other.status)) continue;
+        const Start& there = world.starts()[other.start];
+        if (!(there.place == start.place) || !there.task_lives || there.says != TaskState::kReady) continue;
+        const ModelServer* server = live->find(there.pool, there.server);
+        const bool is_right = server != nullptr && server->admin == 0 && server->weight == there.weight &&
+                              server->port == there.place.port && server->address == to_text(there.place.addr).view();
+        const ModelPool* its_pool = live->find_pool(there.pool);
+        is_held = is_held || (its_pool != nullptr && !its_pool->takes_dynamic_servers);
+        serving += is_right ? 1 : 0;
+        is_held = is_held || is_marked(host, there.server);
+      }
+      if (serving != 1 && !(serving == 0 && is_held)) {
+        return std::to_string(serving) + " servers in rotation as they should be for " + start.server + " at " +
+               host_text(host);
+      }
+    }
+  }
+  return "";
+}
+
+void SidecarCheckers::expect_convergence(World& world) {
+  if (!world.run_until_every(500ms, bounds_.converge_rotation, [&] { return wrong(world, false).empty(); })) {
+    return world.fail("no convergence: " + wrong(world, false));
+  }
+  if (!world.run_until_every(1s, bounds_.converge_all, [&] { return wrong(world, true).empty(); })) {
+    return world.fail("not cleaned up: " + wrong(world, true));
+  }
+}
+
+void SidecarCheckers::expect_quiet(World& world, Duration span) {
+  if (world.failed()) return;
+  const Duration watch = world.options().promised_watch;
+  // Looks, probes, and the polls of servers that are kept in maintenance with requests in flight.
+  lines_.begin_quiet(static_cast<std::size_t>(Duration(1s) / watch) * 2 + 20 + world.nodes().size() / 4);
+  world.run_for(span);
+}
+
+}  // namespace shoal::test
