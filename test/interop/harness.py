@@ -552,7 +552,7 @@ _NAME = r"[A-Za-z0-9_.:-]{1,128}"
 _ADDRESS = r"(\d{1,3}\.){3}\d{1,3}:\d{1,5}|\[[0-9a-f:.]{2,45}\]:\d{1,5}"
 _ITS_SERVER = rf"{_NAME}/shoal-{_NAME}"
 RUNTIME_WHITELIST = re.compile(
-    r"prompt|show info|show backend"
+    r"prompt|show info|show backend|show cli level"
     rf"|show servers (state|conn)( {_NAME})?"
     rf"|show stat {_NAME} 4 -?\d+"
     rf"|add server {_ITS_SERVER} ({_ADDRESS})( [a-z0-9.-]+)*"
