@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hash.h"
 #include "haproxy/versions.h"
 #include "sidecar/core.h"
 

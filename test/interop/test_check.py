@@ -1,4 +1,5 @@
 """`haproxy.verify = "check"`: HAProxy's own check passes before a server gets its first request."""
+import re
 import time
 
 from harness import POOL, Relay, check, hold_true, runtime, test, unexpected_lines, wait_until
@@ -13,7 +14,9 @@ def checked_haproxy(scene):
         text = f.read()
     check(text.count(f"\nbackend {POOL}\n") == 1, "the configuration has no such pool")
     with open(haproxy.config, "w", encoding="ascii") as f:
-        f.write(text.replace(f"\nbackend {POOL}\n", f"\nbackend {POOL}\n    option httpchk GET /check\n"))
+        text, count = re.subn(rf"(?m)^(backend {POOL}\b.*)$", r"\1\n    option httpchk GET /check", text)
+        check(count == 1, f"{count} backends are called {POOL}")
+        f.write(text)
     return haproxy.start()
 
 
@@ -54,8 +57,8 @@ def test_a_worker_that_accepts_late_gets_no_request_before_its_check_has_passed(
     scene.task(proxy, "early")
     haproxy.wait_in_rotation("early")
     load = Load(haproxy.http_port, seconds=30)
-    # Announces itself at once; accepts two seconds later.
-    late = scene.task(proxy, "late", worker=["--notify", "--accept-after", "2"], more={"worker": {"ready": "notify"}})
+    # Announces itself at once; accepts four seconds after its start.
+    late = scene.task(proxy, "late", worker=["--notify", "--accept-after", "4"], more={"worker": {"ready": "notify"}})
     row = wait_until(lambda: haproxy.server_of("late"), 10, "its server in the table")
     begun = time.monotonic()
     wait_until(lambda: haproxy.server_of("late").weight == 100, 2, "its weight")
@@ -63,7 +66,7 @@ def test_a_worker_that_accepts_late_gets_no_request_before_its_check_has_passed(
     check(row.admin == 0 and not row.in_rotation, f"enabled, weighted, and not up: {row}")
     hold_true(lambda: not haproxy.in_rotation("late"), 1, "not in rotation while its check cannot pass")
     check(not late.log.find('"event":"accepted"'), "it was told that it is in rotation")
-    haproxy.wait_in_rotation("late", timeout=10)
+    haproxy.wait_in_rotation("late", timeout=15)
     up = time.monotonic() - begun
     late.log.wait_for('"event":"accepted"', 6)
     told = time.monotonic() - begun
@@ -74,8 +77,8 @@ def test_a_worker_that_accepts_late_gets_no_request_before_its_check_has_passed(
     check(result["failed"] == 0 and result["by_worker"].get("late", 0) > 10, f"{result}")
     check(result["slowest_ms"] < 900, f"one waited {result['slowest_ms']} ms: it went to a worker that did not accept")
     check(not unexpected_lines(relay), f"{unexpected_lines(relay)}")
-    scene.say(f"up {up:.1f} s after its add (it accepts after 2 s), its task was told {told - up:.1f} s later; "
-              f"{result['ok']} requests, 0 failed")
+    scene.say(f"up {up:.1f} s after its add (it accepts 4 s after its start), its task was told {told - up:.1f} s "
+              f"later; {result['ok']} requests, 0 failed")
 
 
 @test(seconds=60)

@@ -13,7 +13,7 @@ def test_a_dry_run_says_its_commands_once_and_sends_only_questions(scene):
     hold_true(lambda: haproxy.servers() == [], 4, "an empty pool")  # Four intervals of comparison.
     said = proxy.log.count('"event":"dry run: would send"')
     check(said == 4, f"{said} commands were said, not 4 once")
-    told = {line.decode() for line in relay.commands()} - {"prompt", "show info", "show backend", "show servers state"}
+    told = {line.decode() for line in relay.commands() if not line.startswith(b"show ")} - {"prompt"}
     check(not told, f"it sent {told}")
     check(not task.log.find('"event":"accepted"'), "the task was told that it is in rotation")
     check(task.stop(timeout=40) == 0, "the task did not stop with 0")

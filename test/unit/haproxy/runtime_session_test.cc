@@ -285,7 +285,13 @@ TEST_CASE("A session that never lasts is not made anew in a tight loop") {
     }
     b.out.clear();
     b.session.on_connected(b.now, Stream::kMain, b.out);
-    b.answer_greeting(i + 2);
+    b.out.clear();
+    b.say("\n> ");
+    b.out.clear();
+    b.reply(info_of(i + 2));
+    b.out.clear();
+    b.reply("admin\n");
+    REQUIRE(b.session.is_up());
   }
   CHECK(at_once == 8);
   b.now += 2s;  // One that lasted.
