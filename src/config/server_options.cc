@@ -12,7 +12,7 @@ namespace shoal::config {
 namespace {
 
 // HAProxy 2.6 cuts a command after 64 words without a word of its own and still says "New server registered."; shoal
-// puts up to 8 of its own before these.
+// puts up to 9 of its own beside these.
 constexpr std::size_t kWordsMax = 48;
 
 enum class Takes : std::uint8_t { kNothing, kTime, kNumber, kOneOf, kWord };
@@ -46,6 +46,7 @@ constexpr std::array kOptions = {
     Option{"error-limit", Takes::kNumber, 1, kCountMax},
     Option{"on-error", Takes::kOneOf, 0, 0, "fastinter|fail-check|sudden-death|mark-down"},
     Option{"on-marked-up", Takes::kOneOf, 0, 0, "shutdown-backup-sessions"},
+    Option{"slowstart", Takes::kTime, 1, kTimeMaxMs},  // Ramps what HAProxy makes of the weight, not the weight itself.
     Option{"maxconn", Takes::kNumber, 0, kCountMax},
     Option{"minconn", Takes::kNumber, 0, kCountMax},
     Option{"maxqueue", Takes::kNumber, 0, kCountMax},
@@ -85,8 +86,10 @@ constexpr std::array kRefused = {
     Refused{"disabled", "shoal enables a server when it is ready"},
     Refused{"init-state", "set haproxy.verify = \"check\", and shoal does what it does, on every version"},
     Refused{"agent-check", "an agent sets weights and states, which are shoal's own"},
-    Refused{"slowstart", "it changes weights, which are shoal's own"},
-    Refused{"cookie", "one cookie value for all servers would send every client to one of them"},
+    Refused{
+        "cookie",
+        "one value for all servers would send every client to one of them, and before 3.0 no server added at run time "
+        "takes any; a stick table or `balance hash` with `hash-type consistent` keeps clients too"},
     Refused{"track", "each server is judged by its own health"},
     Refused{"addr", "checks go to the announced address"},
 };

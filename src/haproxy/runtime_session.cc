@@ -109,9 +109,7 @@ void RuntimeSession::on_connect_failed(Instant now, Stream stream, std::string_v
   if (is_old(stream)) return on_closed(now, stream, out);
   // A probe that is refused says nothing about the process on the main stream; that one is watched by itself.
   if (stream == Stream::kProbe) return end_probe(now);
-  if (stage_ != Stage::kConnecting) return;
-  stage_ = Stage::kWaiting;
-  lose(now, text, false, out);
+  if (stage_ == Stage::kConnecting) lose(now, text, false, out);
 }
 
 void RuntimeSession::on_closed(Instant now, Stream stream, SessionOutbox& out) {
@@ -365,12 +363,10 @@ bool RuntimeSession::has_old() const {
 }
 
 void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionOutbox& out, bool is_alive) {
-  const bool was_ready = stage_ == Stage::kReady;
-  // Who could not connect was told why; what goes wrong after that only we know. Each new reason once.
-  const bool is_told =
-      was_ready || (stage_ != Stage::kWaiting && down_text_.view() != why.substr(0, down_text_.capacity()));
+  const FixedString<191> said = down_text_;
+  const bool was_up = stage_ == Stage::kReady;
   down_text_.assign_cut(why);
-  if (is_alive && was_ready) retire_process(now, out);
+  if (is_alive && was_up) retire_process(now, out);
   if (out.hands_over_.has_value()) {
     out.at(Stream::kMain).size_bytes = 0;
   } else {
@@ -387,7 +383,7 @@ void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionO
   probe_stage_ = ProbeStage::kIdle;
   probe_at_ = kNever;
   probe_until_ = kNever;
-  if (is_told) {
+  if (was_up || said != down_text_) {
     SessionEvent down{SessionEvent::Kind::kDown};
     down.text = down_text_.view();
     out.events.push_back(down);
@@ -463,10 +459,25 @@ void RuntimeSession::end_probe(Instant now) {
   probe_at_ = stage_ == Stage::kReady ? now + rng_.jittered(options_.probe_interval) : kNever;
 }
 
+std::string_view RuntimeSession::silence() const {
+  switch (stage_) {
+    case Stage::kWaiting:
+    case Stage::kReady: break;
+    case Stage::kConnecting: return "connecting timed out";
+    case Stage::kGreeting:  // An eleventh connection is accepted by the kernel and waits there.
+    case Stage::kIdentifying:
+    case Stage::kLevel:
+    case Stage::kExperimental:
+      return "connected, but HAProxy does not answer: others may use all of its connections (raise `stats maxconn`, 10 "
+             "by default), or it is frozen";
+  }
+  return "HAProxy did not answer in time";
+}
+
 void RuntimeSession::on_deadline(Instant now, SessionOutbox& out) {
   SHOAL_ASSERT(out.events.empty());
   if (now >= answer_until_) {
-    lose(now, stage_ == Stage::kConnecting ? "connecting timed out" : "HAProxy did not answer in time", false, out);
+    lose(now, silence(), false, out);
   }
   if (stage_ == Stage::kWaiting && now >= reconnect_at_) start_connect(now, out);
   if (now >= watch_at_ && !in_batch_ && !watch_open_ && stage_ == Stage::kReady) {

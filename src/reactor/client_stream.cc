@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,12 +20,20 @@ namespace {
 
 constexpr int kReadsPerTurn = 8;
 
-const char* advice_for_connect(int code) {
+/// The kernel refuses these as it refuses a socket without a listener.
+bool is_something_else(const std::string& path) {
+  struct stat found {};
+  return path.rfind('@', 0) != 0 && ::stat(path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode);
+}
+
+const char* advice_for_connect(int code, const std::string& path) {
   switch (code) {
     case ENOENT: return "; no such socket yet: is the path right, and is the program that makes it running?";
     case EACCES:
     case EPERM: return "; the socket's mode or owner does not let this user in: run as a user or group that may";
-    case ECONNREFUSED: return "; the socket is there but nobody listens: its program has ended or is starting";
+    case ECONNREFUSED:
+      if (is_something_else(path)) return "; that path is no socket but a file or a directory";
+      return "; the socket is there but nobody listens: its program has ended or is starting";
     case EAGAIN: return "; its accept queue is full: its program is busy or hangs";
     case EPROTOTYPE: return "; it is not a stream socket";
     default: return "";
@@ -61,7 +70,7 @@ ClientStream::ClientStream(Loop& loop, ClientStreamHandler& handler, const Optio
 Result<void> ClientStream::connect(const std::string& path, bool padded) {
   const auto fail = [&](int code) {
     Error error = system_error(code, "cannot connect to " + path);
-    error.message += advice_for_connect(code);
+    error.message += advice_for_connect(code, path);
     return error;
   };
   Result<UnixAddress> address = to_unix_address(path);

@@ -98,14 +98,17 @@ class Core final {
   /// A server of the last pool's file. Wanted in rotation once its place has answered, until its node speaks; one that
   /// gossip has not found when strays are looked at counts as failed.
   void remember(Instant now, const LastServer& server, Outbox& out);
-  /// For that file: calls `visit(const LastServer&)` for each server that is wanted in rotation.
+  /// For that file: calls `visit(const LastServer&)` for each server that is wanted in rotation, and for those of
+  /// failed members: whoever is cut off now and restarted serves from what still answers.
   template <typename Visit>
   void each_wanted(Visit&& visit) const {
     for (std::uint32_t i = 0; i < registry_.size(); ++i) {
       const Fact& fact = registry_[i];
       if (!fact.used || !fact.has_word) continue;
-      const Goal goal = wanted(fact, options_.policy, now_).goal;
-      if (goal == Goal::kInRotation || goal == Goal::kUnverified) visit(to_last_server(fact));
+      const Wanted goal = wanted(fact, options_.policy, now_);
+      const bool is_wanted = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
+      const bool is_ready = fact.word.state == announce::TaskState::kReady;
+      if (is_wanted || (is_ready && is_kept(fact))) visit(to_last_server(fact));
     }
   }
 
@@ -174,6 +177,7 @@ class Core final {
   [[nodiscard]] static Instant verify_again_at(Instant now, const Fact& fact);
   [[nodiscard]] bool is_servable(const Fact& fact) const;
   [[nodiscard]] bool is_in_any_table(const Fact& fact) const;
+  [[nodiscard]] bool is_kept(const Fact& fact) const;
   void verify_failed(std::uint32_t index, Outbox& out);
 
   // core_replies.cc: what HAProxy says.

@@ -54,6 +54,13 @@ Wanted Core::weigh(Instant now, std::size_t number, std::uint32_t index, const W
                                           : weigh_let_go(now, number, index, goal);
 }
 
+bool Core::is_kept(const Fact& fact) const {
+  return std::any_of(proxies_.begin(), proxies_.end(), [&fact](const Proxy& proxy) {
+    const std::uint32_t slot = proxy.table.find(fact.word.pool, fact.server.view());
+    return slot != ServerTable::kNone && proxy.table[slot].leaving == Leaving::kKept;
+  });
+}
+
 void Core::ask_first(Server& server) {
   server.look = Look{};
   const bool stands = server.observed.present ? is_standing(server) : server.was_serving;
@@ -166,7 +173,8 @@ void Core::count_shares(Instant now, Proxy& proxy) {
     PoolShare& share = proxy.shares[server.pool_number];
     if (goal.ask == Ask::kNothing) {
       // A server that is going for another reason is no part of the pool any more.
-      if (goal.goal == Goal::kOut || goal.goal == Goal::kAbsent || !is_standing(server)) continue;
+      const bool is_going = goal.goal == Goal::kOut || goal.goal == Goal::kDrain || goal.goal == Goal::kAbsent;
+      if (is_going || !is_standing(server)) continue;
       ++share.whole;
       share.alive += server.observed.in_rotation() ? 1 : 0;
     } else {

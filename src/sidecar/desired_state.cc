@@ -25,7 +25,8 @@ Wanted in_rotation(const Fact& fact, const Policy& policy) {
 }
 
 Wanted of_one_that_failed(const Fact& fact, const Policy& policy, Instant now) {
-  Wanted result = out(Goal::kAbsent, fact.shadowed ? Ask::kNothing : Ask::kFloor);
+  const bool is_out_anyway = fact.shadowed || fact.wish != announce::Wish::kNone;
+  Wanted result = out(Goal::kAbsent, is_out_anyway ? Ask::kNothing : Ask::kFloor);
   if (now >= fact.gone_since + policy.grace) return result;
   result.goal = Goal::kOut;
   result.changes_at = fact.gone_since + policy.grace;

@@ -68,9 +68,8 @@ class Stage:
         if self.proxy:
             self.proxy.kill()
         self.proxy = self.scene.sidecar(self.haproxy, name=name, socket_path=self.relay.path, more={
-            "gossip": {"members_max": 12000, "profile": "lan"}, 
-            "haproxy": {"reconcile_interval": interval, "server_options": OPTIONS},
-            "log": {"level": "warn"}})
+            "gossip": {"members_max": 12000, "profile": "lan"},
+            "haproxy": {"reconcile_interval": interval, "server_options": OPTIONS}, "log": {"level": "warn"}})
         wait_until(lambda: self.proxy.log.find(Say.HAPROXY_UP) or self.relay.when("^show servers state"), 10, "HAProxy")
 
     def rest(self):

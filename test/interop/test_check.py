@@ -16,6 +16,32 @@ def checked_haproxy(scene):
     return haproxy.start()
 
 
+def weights_of(haproxy, node):
+    """What HAProxy makes of the weight (`show stat`), and the weight."""
+    for line in runtime(haproxy.socket, "show stat").splitlines():
+        words = line.split(",")
+        if len(words) > 18 and words[1].startswith(f"shoal-{node}-"):
+            return int(words[18]), haproxy.server_of(node).weight
+    return None
+
+
+@test(seconds=60)
+def test_slowstart_ramps_and_the_weight_stays_shoals(scene):
+    haproxy = scene.haproxy()
+    relay = Relay(scene, haproxy)
+    proxy = scene.sidecar(haproxy, socket_path=relay.path,
+                          more={"haproxy": {"server_options": "check inter 2s downinter 200 slowstart 4s"}})
+    task = scene.task(proxy, "slow")
+    task.log.wait_for('"event":"accepted"', 10)
+    ramped, weight = weights_of(haproxy, "slow")
+    check(ramped < 50 and weight == 100, f"at the beginning of its ramp it has {ramped} of {weight}")
+    load = Load(haproxy.http_port, seconds=3, clients=4)
+    wait_until(lambda: weights_of(haproxy, "slow") == (100, 100), 10, "the end of the ramp")
+    result = load.result()
+    check(result["failed"] == 0 and result["ok"] > 0, f"{result}")
+    check(len(relay.when("weight 100")) == 1, "the weight was set more than once: something fights over it")
+
+
 CHECKED = {"haproxy": {"verify": "check"}}
 
 

@@ -3,7 +3,7 @@ import signal
 import threading
 import time
 
-from harness import (POOL, Failure, Log, RotationWatch, Say, accepts_tcp, check, hold_true, http_get, test,
+from harness import (POOL, Failure, HAProxy, Log, RotationWatch, Say, accepts_tcp, check, hold_true, http_get, test,
                      wait_until)
 from load import Load
 from test_rotation import row_of
@@ -61,7 +61,15 @@ def test_a_request_right_after_haproxys_restart_is_held_until_its_pool_is_back(s
 
 @test(seconds=60)
 def test_a_pool_that_stays_empty_holds_a_request_for_five_seconds_and_no_longer(scene):
-    haproxy = scene.haproxy(tcp_pools=["raw"])
+    haproxy = HAProxy(scene, tcp_pools=["raw"])
+    with open(haproxy.config, encoding="utf-8") as f:
+        text = f.read().replace("    default_backend", "    monitor-uri /alive\n    default_backend")
+    with open(haproxy.config, "w", encoding="utf-8") as f:
+        f.write(text)
+    haproxy.start()
+    begun = time.monotonic()
+    check(http_get(haproxy.http_port, "/alive")[0] == 200, "the health page was not answered")
+    check(time.monotonic() - begun < 3, "the health page was held")
     begun = time.monotonic()
     status, _, _ = http_get(haproxy.http_port, timeout=15)
     took = time.monotonic() - begun

@@ -1,6 +1,7 @@
 """The sidecar is killed at any moment, again and again, while tasks come and go."""
 import os
 import random
+import statistics
 import time
 
 from harness import Failure, Relay, check, test, wait_until
@@ -20,7 +21,7 @@ class Stage:
         self.relay = Relay(scene, self.haproxy)
         # Without a name of its own: each start is another member, as in real life.
         self.proxy = scene.sidecar(self.haproxy, socket_path=self.relay.path, more={"node": {"name": None}})
-        self.living, self.leaving, self.cuts = [self.come() for _ in range(LIVING)], [], 0
+        self.living, self.leaving, self.cuts, self.took = [self.come() for _ in range(LIVING)], [], 0, []
         held = scene.task(self.proxy, "held")
         self.haproxy.wait_in_rotation(held.name, *(t.name for t in self.living))
         self.held = self.haproxy.server_of("held").name
@@ -60,8 +61,10 @@ class Stage:
         return "; ".join(out)
 
     def wait_true(self, what):
+        begun = time.monotonic()
         try:
             wait_until(lambda: not self.wrong(), 40, "a true table", every=0.02)
+            self.took.append(time.monotonic() - begun)
         except Failure:
             raise Failure(f"{what}: 40 s later {self.wrong()}; HAProxy has {self.haproxy.servers()}") from None
 
@@ -81,7 +84,8 @@ class Stage:
         check(not self.wrong(), self.wrong())
         adds = [line.split()[2] for line in self.relay.commands() if line.startswith(b"add server")]
         self.scene.say(f"{ROUNDS} kills, {self.cuts} of them between two commands; {self.number + 1} tasks, "
-                       f"{len(adds)} adds; {result['ok']} requests, {result['failed']} failed")
+                       f"{len(adds)} adds; the table true {statistics.median(self.took):.1f} s after the start, "
+                       f"at most {max(self.took):.1f} s; {result['ok']} requests, {result['failed']} failed")
         check(result["failed"] == 0, f"{result['failed']} of {result['ok']} failed: {result['errors']}")
         check(result["ok"] > 50 * ROUNDS, f"no load: {result}")
 

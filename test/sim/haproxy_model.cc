@@ -12,7 +12,9 @@ namespace {
 constexpr std::string_view kInfoBeforePid = "Release_date: 2026/10/17\nNbthread: 2\nNbproc: 1\nProcess_num: 1\n";
 constexpr std::string_view kInfoAfterPid =
     "Uptime: 0d 0h00m09s\nUptime_sec: 0\nMemmax_MB: 0\nPoolAlloc_MB: 0\nPoolUsed_MB: 0\nPoolFailed: 0\n"
-    "Ulimit-n: 0\nMaxsock: 0\nMaxconn: 1000\nHard_maxconn: 0\nCurrConns: 0\nCumConns: 0\nCumReq: 0\n"
+    "Ulimit-n: 0\nMaxsock: 0\nMaxconn: 1000\nHard_maxconn: 0\n";
+constexpr std::string_view kInfoAfterConnections =
+    "CumConns: 0\nCumReq: 0\n"
     "MaxSslConns: 0\nCurrSslConns: 0\nCumSslConns: 0\nMaxpipes: 0\nPipesUsed: 0\nPipesFree: 0\nConnRate: 0\n"
     "ConnRateLimit: 0\nMaxConnRate: 0\nSessRate: 0\nSessRateLimit: 0\nMaxSessRate: 0\nSslRate: 0\n"
     "SslRateLimit: 0\nMaxSslRate: 0\nSslFrontendKeyRate: 0\nSslFrontendMaxKeyRate: 0\n"
@@ -148,6 +150,9 @@ std::string HaproxyProcess::text(std::string_view words, bool one_line_feed_on_2
 
 std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view line) {
   const Words words(line);
+  if (words[0] == "show" && words[1] == "cli" && words[2] == "level") {
+    return permission_denied && hand == Hand::kShoal ? "operator\n" : "admin\n";
+  }
   if (words[0] == "show") return show(now, words);
   if (permission_denied && hand == Hand::kShoal) return "Permission denied\n";
   if (words[0] == "add" && words[1] == "server" && words.size >= 4) return add(now, hand, words);
@@ -163,6 +168,7 @@ std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view lin
   ModelServer* server = pool->find(words[2].substr(slash + 1));
   if (server == nullptr) return text("No such server.", is_del);
   if (is_del) return del(now, hand, *pool, *server);
+  if (stopping) return "Proxy is disabled.\n";
   const ModelServer before = *server;
   if (server->serves()) server->served_until = now;
   std::string answer;
@@ -317,6 +323,14 @@ std::string HaproxyProcess::show_info() const {
   put(out, pid_);
   out += '\n';
   out += kInfoAfterPid;
+  out += "CurrConns: ";  // In the recording nothing but the requests of its servers has any.
+  std::uint64_t connections = 0;
+  for (const ModelPool& pool : pools_) {
+    for (const ModelServer& server : pool.servers) connections += server.in_flight();
+  }
+  put(out, connections);
+  out += '\n';
+  out += kInfoAfterConnections;
   out += stopping ? "Stopping: 1\n" : "Stopping: 0\n";
   out += kInfoAfterStopping;
   out += "Start_time_sec: ";

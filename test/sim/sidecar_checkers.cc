@@ -55,7 +55,7 @@ struct Line {
     if (changes()) return !pool().empty() && !server().empty();
     return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") ||
            (is("show", "servers") && ((*this)[2] == "state" || (*this)[2] == "conn")) || is("wait", (*this)[1]) ||
-           is("experimental-mode", "on");
+           (is("show", "cli") && (*this)[2] == "level") || is("experimental-mode", "on");
   }
 };
 
@@ -65,7 +65,7 @@ std::string host_text(std::size_t host) { return "HAProxy " + std::to_string(hos
 
 }  // namespace
 
-SidecarBounds::SidecarBounds(const WorldOptions& options) : hold(options.core.adoption_hold) {
+SidecarBounds::SidecarBounds(const WorldOptions& options) : hold(options.promised_hold) {
   for (const HostOptions& host : options.hosts) {
     // Pieces follow each other; the sidecar may have been paused.
     stale = std::max(stale, 12 * host.latency_max + host.late_max + options.pause_max + 100ms);
@@ -86,11 +86,17 @@ void LineChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::
   HaproxyProcess* live = world.host(host).live();
   const ModelPool* pool = live == nullptr ? nullptr : live->find_pool(line.pool());
   const bool is_hopeless = pool != nullptr && !pool->takes_dynamic_servers;  // Tried again now and then.
-  if (changes_are_wrong && !is_hopeless) world.fail("a change although everything is as it should be: " + quoted(text));
+  if (is_quiet_ && !is_hopeless) world.fail("a change although everything is as it should be: " + quoted(text));
+}
+
+void LineChecker::begin_quiet(std::size_t limit) {
+  is_quiet_ = true;
+  quiet_limit_ = limit;
+  in_this_second_.clear();
 }
 
 void LineChecker::on_second(World& world) {
-  const std::size_t limit = quiet_limit != kNoLimit ? quiet_limit : 3000 + world.options().nodes_max * 40;
+  const std::size_t limit = is_quiet_ ? quiet_limit_ : 3000 + world.options().nodes_max * 40;
   for (auto& [host, lines] : in_this_second_) {
     if (lines > limit) world.fail(std::to_string(lines) + " lines in a second to " + host_text(host));
     lines = 0;
@@ -120,7 +126,7 @@ void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, s
     if (is_elsewhere || (!is_there_at_all && line.is("del", "server"))) return;
     return world.fail("a ready task's server is taken out: " + quoted(text));
   }
-  if (told.start != Node::kNoStart || !start.task_lives || start.says != TaskState::kReady) return;
+  if (told.start != Node::kNoStart || told.is_forgotten || !start.task_lives || start.says != TaskState::kReady) return;
   const Instant from = world.sidecar_started() + bounds_.hold;
   if (world.batch_began() < from || world.ready_told() == kNever ||
       world.batch_began() < world.ready_told() + bounds_.say_most) {
@@ -173,8 +179,8 @@ void OperatorChecker::on_change(World& world, std::size_t host, HaproxyProcess& 
   const auto mark = marks_.find(key);
   if (mark == marks_.end()) return;
   const Instant since = mark->second;
-  const bool is_kept = after != nullptr && after->admin == before->admin && after->weight == before->weight;
-  if (is_kept) return;
+  const bool is_held = after != nullptr && after->admin != 0 && after->weight > 0;
+  if (is_held) return;
   marks_.erase(mark);
   if (hand != Hand::kShoal || may_go(world, world.start_of(before->name))) return;
   if (world.now() - since < bounds_.seen) return;
@@ -233,6 +239,9 @@ void TruthChecker::on_drained(World& world, std::size_t which, const announce::S
   ++drained;
   const Start& start = world.starts()[which];
   for (std::size_t host = 0; host < world.hosts(); ++host) {
+    if (!world.core().proxy_up(host)) unsure_.insert(which);
+  }
+  for (std::size_t host = 0; host < world.hosts(); ++host) {
     world.host(host).each_process([&](HaproxyProcess& process) {
       const ModelServer* server = process.find(start.pool, start.server);
       if (server == nullptr || server->in_flight() == 0 || server->touched_by_operator != kNever) return;
@@ -247,6 +256,7 @@ void TruthChecker::on_request(World& world, std::size_t host, HaproxyProcess&, c
                               const ModelServer& server) {
   const std::size_t which = world.start_of(server.name);
   if (which == Node::kNoStart || !world.starts()[which].drained || server.touched_by_operator != kNever) return;
+  if (unsure_.count(which) == 1) return;
   if (!world.sidecar_runs() || !world.core().proxy_up(host)) return;
   world.fail("a request goes to a server that was told drained, at " + host_text(host) + ": " + pool.name + "/" +
              server.name);
@@ -317,7 +327,7 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
       if (pool == nullptr || !pool->takes_dynamic_servers || is_marked(host, start.server)) continue;
       // Of several that say they are at one place, one has it.
       std::size_t serving = 0;
-      std::string first;
+      bool is_held = false;  // By an operator, or the place by one that can be served nowhere.
       for (const Node& other : world.nodes()) {
         if (!other.is_member || other.start == Node::kNoStart || !is_there(other.status)) continue;
         const Start& there = world.starts()[other.start];
@@ -325,9 +335,12 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
         const ModelServer* server = live->find(there.pool, there.server);
         const bool is_right = server != nullptr && server->admin == 0 && server->weight == there.weight &&
                               server->port == there.place.port && server->address == to_text(there.place.addr).view();
-        serving += is_right || is_marked(host, there.server) ? 1 : 0;
+        const ModelPool* its_pool = live->find_pool(there.pool);
+        is_held = is_held || (its_pool != nullptr && !its_pool->takes_dynamic_servers);
+        serving += is_right ? 1 : 0;
+        is_held = is_held || is_marked(host, there.server);
       }
-      if (serving != 1) {
+      if (serving != 1 && !(serving == 0 && is_held)) {
         return std::to_string(serving) + " servers in rotation as they should be for " + start.server + " at " +
                host_text(host);
       }
@@ -347,10 +360,9 @@ void SidecarCheckers::expect_convergence(World& world) {
 
 void SidecarCheckers::expect_quiet(World& world, Duration span) {
   if (world.failed()) return;
-  const Duration watch = world.options().core.session.watch_interval;
+  const Duration watch = world.options().promised_watch;
   // Looks, probes, and the polls of servers that are kept in maintenance with requests in flight.
-  lines_.quiet_limit = static_cast<std::size_t>(Duration(1s) / watch) * 2 + 20 + world.nodes().size() / 4;
-  lines_.changes_are_wrong = true;
+  lines_.begin_quiet(static_cast<std::size_t>(Duration(1s) / watch) * 2 + 20 + world.nodes().size() / 4);
   world.run_for(span);
 }
 

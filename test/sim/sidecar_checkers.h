@@ -35,13 +35,13 @@ class LineChecker final : public WorldObserver {
  public:
   void on_line(World& world, std::size_t host, haproxy::Stream stream, std::string_view line) override;
   void on_second(World& world) override;
-  /// So many lines in a second and host, and no more, from now on; kNoLimit = what a storm may need.
-  static constexpr std::size_t kNoLimit = ~std::size_t{0};
-  std::size_t quiet_limit = kNoLimit;
-  bool changes_are_wrong = false;
+  /// From now on no change, and so many lines in a second and host, no more.
+  void begin_quiet(std::size_t limit);
 
  private:
   std::map<std::size_t, std::size_t> in_this_second_;
+  bool is_quiet_ = false;
+  std::size_t quiet_limit_ = 0;
 };
 
 class RotationChecker final : public WorldObserver {
@@ -98,6 +98,7 @@ class TruthChecker final : public WorldObserver {
   [[nodiscard]] bool was_in_rotation(World& world, std::size_t host, const Start& start, Duration within) const;
   SidecarBounds bounds_;
   std::map<std::pair<std::size_t, std::string>, Instant> lost_at_;
+  std::set<std::size_t> unsure_;  // Told drained while a HAProxy could not be asked.
 };
 
 /// All of them, on one world.

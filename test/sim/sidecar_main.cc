@@ -53,10 +53,13 @@ class Tracer final : public WorldObserver {
   }
   void on_told(World& world, std::size_t node) override {
     const Told& told = world.told(node);
-    const std::string server = told.start == Node::kNoStart ? "nothing" : world.starts()[told.start].server;
-    say(world, "<- " + world.nodes()[node].name + " status " + std::to_string(static_cast<int>(told.status)) +
-                   " says " + server + " seq " + std::to_string(told.seq) + " state " +
-                   std::to_string(static_cast<int>(told.state)) + (told.needs_word ? " old" : ""));
+    std::string text = "<- " + world.nodes()[node].name + " status " + std::to_string(static_cast<int>(told.status)) +
+                       " at " + std::string(to_text(told.addr).view());
+    if (told.start == Node::kNoStart) return say(world, text + " has said nothing");
+    const Start& start = world.starts()[told.start];
+    text += ":" + std::to_string(start.place.port) + " says " + start.pool + "/" + start.server + " seq " +
+            std::to_string(told.seq) + " state " + std::to_string(static_cast<int>(told.state));
+    say(world, text + (told.needs_word ? " old" : ""));
   }
   void on_core_event(World& world, const sidecar::Event& event) override {
     if (event.kind == sidecar::EventKind::kStandingChanged) return;

@@ -50,9 +50,8 @@ void old_process(World& world) {
 
 void strays_at_once(WorldOptions& options) {
   options.core.adoption_hold = Duration{};
-  options.core.policy.grace = 1s;
   options.ready_after_max = 1ms;
-  options.word_first_max = 15s;
+  options.word_first_max = 30s;
 }
 
 void no_flight(World& world) {
@@ -83,7 +82,6 @@ void deaf(World& world) {
 }
 
 void overrules(World& world) {
-  after_each(world, "show servers", "state", 10ms, [](const std::string&) { return std::string("show info"); });
   // Once a second each server that somebody holds is enabled.
   struct Busy final : WorldObserver {
     void on_second(World& world) override {

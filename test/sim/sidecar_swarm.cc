@@ -355,12 +355,14 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   core.reconcile_interval = rng.one_in(2) ? Duration(5s) : Duration(1s);
   core.adoption_hold = rng.one_in(2) ? Duration(60s) : Duration(20s);
   core.session.watch_interval = rng.one_in(3) ? Duration(50ms) : Duration(250ms);
+  w.promised_hold = core.adoption_hold;
+  w.promised_watch = core.session.watch_interval;
   core.session.reply_bytes_max = 1u << 18;
   core.server_options = *haproxy::ServerOptions::parse(
       rng.one_in(2) ? "check inter 2s downinter 200ms pool-max-conn -1 pool-purge-delay 5s observe layer4" : "");
   const std::uint64_t hosts = rng.one_in(4) ? 2 : 1;
   for (std::uint64_t i = 0; i < hosts; ++i) {
-    core.sockets.push_back(FixedString<108>("/run/haproxy-" + std::to_string(i) + ".sock"));
+    core.sockets.push_back(FixedString<128>("/run/haproxy-" + std::to_string(i) + ".sock"));
     HostOptions host;
     const std::uint64_t version = rng.below(std::uint64_t{6});
     host.version = version < 4 ? HaproxyVersion::k26 : version == 4 ? HaproxyVersion::k30 : HaproxyVersion::k34;

@@ -154,7 +154,11 @@ void World::tell_member(std::size_t node, Duration delay) {
             told.status = status;
             told.addr = addr;
             if (!is_there(status) && told.start != Node::kNoStart) told.needs_word = true;
-            if (status == MemberStatus::kReaped) told = Told{};
+            if (status == MemberStatus::kReaped) {
+              const bool had_word = told.start != Node::kNoStart;
+              told = Told{};
+              told.is_forgotten = had_word;
+            }
             note_told(node);
             note(40, nodes_[node].name);
           },
@@ -164,11 +168,13 @@ void World::tell_member(std::size_t node, Duration delay) {
   });
 }
 
-/// What the start says by then.
+/// What the start says by then; it is asked again until it has been heard.
 void World::tell_word(std::size_t which, Duration delay, bool solicited) {
   timeline_.after(delay, [this, which, solicited, life = life_] {
     const Start& start = starts_[which];
     if (life != life_ || !core_ || !start.task_lives) return;
+    const Told& told = told_[start.node];
+    if (!told.is_member && nodes_[start.node].is_member) return tell_word(which, 1s, solicited);
     hear_word(which, start.seq, start.says, start.weight, solicited);
   });
 }
@@ -179,6 +185,9 @@ void World::repeat_word(std::size_t which, std::uint64_t seq, TaskState state) {
 
 void World::hear_word(std::size_t which, std::uint64_t seq, TaskState state, std::uint16_t weight, bool solicited) {
   if (hears && !hears(which)) return;
+  const Told& known = told_[starts_[which].node];
+  const bool may_speak = known.is_member && (is_there(known.status) || state == TaskState::kDeparting);
+  if (!may_speak) return;  // The registrar hears members alone.
   const Start& said = starts_[which];
   const auto call = [this, which, seq, state, weight, solicited, port = said.place.port](
                         sidecar::Core& core, Instant at, sidecar::Outbox& out) {

@@ -1,6 +1,7 @@
 #include "sim/sidecar_world.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal::test {
 namespace {
@@ -162,16 +163,27 @@ void World::drain() {
   for (const sidecar::Verify& wanted : outbox_->verifies) verify(wanted);
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     if (!outbox_->session(i).events.empty()) fail("the session's events are left to the shell");
+    hand_over(i);
     for (std::size_t s = 0; s < haproxy::kStreams; ++s) carry_out(i, static_cast<haproxy::Stream>(s));
   }
   take_events();
   outbox_->clear();
 }
 
+/// The main connection goes on as that of an old process, whose stream is closed before.
+void World::hand_over(std::size_t host) {
+  const auto stream = outbox_->session(host).hands_over();
+  if (!stream) return;
+  std::uint64_t& old = links_[host]->connections[static_cast<std::size_t>(*stream)];
+  if (old != 0) hosts_[host]->close(old);
+  old = std::exchange(links_[host]->connections[static_cast<std::size_t>(haproxy::Stream::kMain)], 0);
+  if (old == 0) fail("a connection is handed over that is closed");
+}
+
 void World::carry_out(std::size_t host, haproxy::Stream stream) {
   haproxy::SessionOutbox& out = outbox_->session(host);
   std::uint64_t& connection = links_[host]->connections[static_cast<std::size_t>(stream)];
-  if (out.wants_close(stream) && connection != 0) {
+  if (out.wants_close(stream) && connection != 0 && out.hands_over() != stream) {
     hosts_[host]->close(connection);
     connection = 0;
   }
@@ -261,17 +273,15 @@ void World::look_at_standing(std::size_t node) {
 // ---- the links to HAProxy
 
 void World::Link::give(std::uint64_t connection, bool is_end, StreamInput input) {
-  for (std::size_t s = 0; s < connections.size(); ++s) {
-    if (connections[s] != connection) continue;
-    // The core may have closed it while the sidecar was paused.
-    world_.give({nullptr, [this, s, connection, is_end, input = std::move(input)](sidecar::Core& core, Instant at,
-                                                                                  sidecar::Outbox& out) {
-                   if (connections[s] != connection) return;
-                   if (is_end) connections[s] = 0;
-                   input(core, at, static_cast<haproxy::Stream>(s), out);
-                 }});
-    return;
-  }
+  if (std::find(connections.begin(), connections.end(), connection) == connections.end()) return;
+  world_.give({nullptr, [this, connection, is_end, input = std::move(input)](sidecar::Core& core, Instant at,
+                                                                             sidecar::Outbox& out) {
+                 // The core may have closed it while the sidecar was paused, or handed it over.
+                 const auto found = std::find(connections.begin(), connections.end(), connection);
+                 if (found == connections.end()) return;
+                 if (is_end) *found = 0;
+                 input(core, at, static_cast<haproxy::Stream>(found - connections.begin()), out);
+               }});
 }
 
 void World::Link::on_connected(std::uint64_t connection) {

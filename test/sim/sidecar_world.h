@@ -30,8 +30,11 @@ struct WorldOptions {
   Duration member_first_max = 2s;  // A fresh sidecar meets the members,
   Duration word_first_max = 8s;    // hears what each says,
   Duration ready_after_max = 5s;   // and is told that the cluster has been joined.
-  Duration pause_max{};            // The sidecar's longest.
-  Duration drain_timeout = 25s;    // A task stops waiting then.
+  // What the checkers hold the core to; they do not believe its options.
+  Duration promised_hold{};
+  Duration promised_watch{};
+  Duration pause_max{};          // The sidecar's longest.
+  Duration drain_timeout = 25s;  // A task stops waiting then.
   std::uint32_t verify_lost_ppm = 0;
   std::uint32_t verify_wrong_ppm = 0;  // Refused or timed out although somebody listens.
 };
@@ -74,7 +77,8 @@ struct Told {
   std::uint64_t seq = 0;
   announce::TaskState state = announce::TaskState::kUnknown;
   bool needs_word = false;
-  bool is_mixed = false;  // Of two starts in an order that leaves it open which one counts.
+  bool is_forgotten = false;  // It had a word, and is no member any more.
+  bool is_mixed = false;      // Of two starts in an order that leaves it open which one counts.
 };
 
 class World;
@@ -216,6 +220,7 @@ class World {
   void give(Input input);
   void drive(const Input& input);
   void drain();
+  void hand_over(std::size_t host);
   void carry_out(std::size_t host, haproxy::Stream stream);
   void verify(const sidecar::Verify& wanted);
   void take_events();

@@ -166,6 +166,11 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[haproxy]\ngrace = '9s'\n") == "shoal.toml:2: haproxy.grace = \"9s\": must be from 10s to 24h");
   CHECK(in_file("[haproxy]\ngrace = '9'\n") ==
         "shoal.toml:2: haproxy.grace = \"9\": is no duration; write it as 500ms, 30s or 1m30s");
+  CHECK(in_file("[haproxy]\nverify = 'check'\nserver_options = 'maxconn 5'\n").find("has no `check`, which") !=
+        std::string::npos);
+  CHECK(in_file("[haproxy]\nverify = 'check'\n[haproxy.pool.web]\nserver_options = 'check-ssl'\n")
+            .find("has no `check`, which") != std::string::npos);
+  CHECK(good(sidecar("[haproxy]\nverify = 'check'\n")).haproxy.verify == Verify::kCheck);
   CHECK(in_file("[haproxy]\nsocket = []\n").find("must be 1 to 8 sockets") != std::string::npos);
   CHECK(in_file("[haproxy]\nsocket = ['/1','/2','/3','/4','/5','/6','/7','/8','/9']\n").find("1 to 8") !=
         std::string::npos);
@@ -178,11 +183,6 @@ TEST_CASE("messages name place, setting, value and fix") {
   }
   CHECK(good(sidecar("[haproxy]\nremoval_floor = '0%'\n")).haproxy.removal_floor == 0);
   CHECK(good(sidecar("[haproxy]\nremoval_floor = '100'\n")).haproxy.removal_floor == 100);
-  CHECK(in_file("[haproxy]\nverify = 'check'\nserver_options = 'maxconn 5'\n").find("has no `check`, which") !=
-        std::string::npos);
-  CHECK(in_file("[haproxy]\nverify = 'check'\n[haproxy.pool.web]\nserver_options = 'check-ssl'\n")
-            .find("has no `check`, which") != std::string::npos);
-  CHECK(good(sidecar("[haproxy]\nverify = 'check'\n")).haproxy.verify == Verify::kCheck);
   CHECK(in_file("[haproxy]\nserver_prefix = ''\n").find("1 to 32 characters") != std::string::npos);
   CHECK(in_file("[haproxy]\nserver_options = 'weight 5'\n").find("task.weight") != std::string::npos);
   CHECK(in_file("[haproxy]\nbackends = ['a b']\n").find("\"a b\" is no pool name") != std::string::npos);

@@ -53,6 +53,9 @@ TEST_CASE("keywords that are shoal's own, harmful or unknown are refused with th
   CHECK(names("id 5", "consistent hashing"));
   CHECK(names("on-marked-down shutdown-sessions", "requests in flight"));
   CHECK(names("init-state down", "haproxy.verify = \"check\""));
+  CHECK(names("cookie x", "stick table"));
+  CHECK(names("slowstart fast", "no time"));
+  CHECK(wrong_with("check slowstart 10s").empty());
   CHECK(names("intr 2s", "did you mean inter"));
   CHECK(names("bogus-keyword-here", "not on the list"));
   CHECK(names("2s", "not on the list"));

@@ -243,6 +243,33 @@ TEST_CASE("A command without an answer ends the session after its deadline, and 
   CHECK(b.session.batch_room() == b.options.batch_commands_max);
 }
 
+TEST_CASE("A HAProxy that never answers is told of once, with what to look at; another reason is told again") {
+  Bench b;
+  const auto connect_in_vain = [&b] {
+    b.now = b.session.next_deadline();
+    b.session.on_deadline(b.now, b.out);
+    b.out.clear();
+    b.session.on_connected(b.now, Stream::kMain, b.out);
+    b.out.clear();
+    b.now = b.session.next_deadline();  // Of the answer to `prompt`.
+    b.session.on_deadline(b.now, b.out);
+    CHECK(!b.session.is_up());
+  };
+  connect_in_vain();
+  CHECK(b.lost());
+  CHECK(b.session.down_text().find("stats maxconn") != std::string_view::npos);
+  b.out.clear();
+  connect_in_vain();
+  CHECK(b.out.events.empty());
+  b.out.clear();
+  b.now = b.session.next_deadline();
+  b.session.on_deadline(b.now, b.out);
+  b.out.clear();
+  b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
+  CHECK(b.lost());
+  CHECK(b.session.down_text() == "Permission denied");
+}
+
 TEST_CASE("A close in the middle of an answer is an error for what was under way") {
   Bench b;
   b.become_ready();
@@ -266,7 +293,7 @@ TEST_CASE("Reconnecting backs off from 50 ms to 2 s, with jitter, for ever") {
   for (int i = 0; i < 20; ++i) {
     b.out.clear();
     b.session.on_connect_failed(b.now, Stream::kMain, "Permission denied", b.out);
-    CHECK(b.out.events.empty());  // It was not up: nothing has changed for the owner.
+    CHECK(b.out.events.empty() == (i > 0));  // Told once: nothing else has changed for the owner.
     b.out.clear();
     waits.push_back(b.session.next_deadline() - b.now);
     b.now = b.session.next_deadline();

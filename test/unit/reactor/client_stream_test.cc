@@ -161,6 +161,7 @@ TEST_CASE("why a connect failed is said in words, with the path") {
   CHECK(failure("/tmp/shoal-no-such.sock").code == ENOENT);
   CHECK(failure("/tmp/shoal-no-such.sock").message.find("is the path right") != std::string::npos);
   CHECK(failure("@shoal-no-such-name").code == ECONNREFUSED);
+  CHECK(failure("/tmp").message.find("no socket but a file or a directory") != std::string::npos);
   {
     Server server;
     ::close(server.fd);
