@@ -225,8 +225,9 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     drive_core([&](Instant now) { core_->on_connected(now, proxy, stream, core_out_); });
   }
   void on_runtime_failed(std::size_t proxy, haproxy::Stream stream, const std::string& why, bool is_taken) override {
-    drive_core([&](Instant now) { core_->on_connect_failed(now, proxy, stream, why, core_out_); });
+    // First, since the core says it too, in words that know nothing of another sidecar.
     if (stream == haproxy::Stream::kMain) tell_haproxy_away(proxy, why, is_taken);
+    drive_core([&](Instant now) { core_->on_connect_failed(now, proxy, stream, why, core_out_); });
   }
   void on_runtime_bytes(std::size_t proxy, haproxy::Stream stream, Bytes bytes) override {
     drive_core([&](Instant now) { core_->on_bytes(now, proxy, stream, bytes, core_out_); });
