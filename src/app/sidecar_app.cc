@@ -228,10 +228,11 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   }
   void on_runtime_failed(std::size_t proxy, haproxy::Stream stream, const std::string& why,
                          RuntimeFailure failure) override {
+    // First, since the core says it too, in words that know nothing of another sidecar.
+    if (stream == haproxy::Stream::kMain) tell_haproxy_away(proxy, why, failure == RuntimeFailure::kTaken);
     // What another sidecar drives is none of ours: that one answers for it.
     const bool nobody_listens = failure != RuntimeFailure::kOther;
     drive_core([&](Instant now) { core_->on_connect_failed(now, proxy, stream, why, nobody_listens, core_out_); });
-    if (stream == haproxy::Stream::kMain) tell_haproxy_away(proxy, why, failure == RuntimeFailure::kTaken);
   }
   void on_runtime_bytes(std::size_t proxy, haproxy::Stream stream, Bytes bytes) override {
     drive_core([&](Instant now) { core_->on_bytes(now, proxy, stream, bytes, core_out_); });

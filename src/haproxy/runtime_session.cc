@@ -116,7 +116,6 @@ void RuntimeSession::on_connect_failed(Instant now, Stream stream, std::string_v
   if (stage_ != Stage::kConnecting) return;
   // A process that has only fallen silent may go on without its listening socket.
   nobody_since_ = nobody_listens && !lost_silent_ ? earlier(nobody_since_, now) : kNever;
-  stage_ = Stage::kWaiting;
   lose(now, text, false, out);
 }
 
@@ -373,10 +372,8 @@ bool RuntimeSession::has_old() const {
 }
 
 void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionOutbox& out, bool is_alive) {
+  const FixedString<191> said = down_text_;
   const bool was_ready = stage_ == Stage::kReady;
-  // Who could not connect was told why; what goes wrong after that only we know. Each new reason once.
-  const bool is_told =
-      was_ready || (stage_ != Stage::kWaiting && down_text_.view() != why.substr(0, down_text_.capacity()));
   down_text_.assign_cut(why);
   if (is_alive && was_ready) retire_process(now, out);
   if (out.hands_over_.has_value()) {
@@ -395,7 +392,7 @@ void RuntimeSession::lose(Instant now, std::string_view why, bool soon, SessionO
   probe_stage_ = ProbeStage::kIdle;
   probe_at_ = kNever;
   probe_until_ = kNever;
-  if (is_told) {
+  if (was_ready || said != down_text_) {
     SessionEvent down{SessionEvent::Kind::kDown};
     down.text = down_text_.view();
     out.events.push_back(down);

@@ -50,8 +50,8 @@ struct SessionOptions {
 struct SessionEvent {
   enum class Kind : std::uint8_t {
     kUp,         // Ready for batches; `replaced`: another process than the last time. Look at everything.
-    kDown,       // Lost, `text` says why; a batch that was open has ended, its missing answers are unknown. Also when
-                 // a connection never came up, once for each reason; not when the shell itself could not connect.
+    kDown,       // Lost, `text` says why; a batch that was open has ended, its missing answers are unknown. While it
+                 // is down, again for each new reason.
     kReply,      // The answer to one command of the batch.
     kBatchDone,  // All answered, and by a process that is not stopping.
     kRetired,    // The process until now goes on as old process `slot`. kDown or kUp follows.

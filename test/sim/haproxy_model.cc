@@ -150,6 +150,9 @@ std::string HaproxyProcess::text(std::string_view words, bool one_line_feed_on_2
 
 std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view line) {
   const Words words(line);
+  if (words[0] == "show" && words[1] == "cli" && words[2] == "level") {
+    return permission_denied && hand == Hand::kShoal ? "operator\n" : "admin\n";
+  }
   if (words[0] == "show") return show(now, words);
   if (words[0] == "experimental-mode" && words[1] == "on") return "";
   if (permission_denied && hand == Hand::kShoal) return "Permission denied\n";

@@ -55,7 +55,7 @@ struct Line {
     if (changes()) return !pool().empty() && !server().empty();
     return is("prompt", "") || is("show", "info") || is("show", "backend") || is("show", "stat") || is("show", "cli") ||
            (is("show", "servers") && ((*this)[2] == "state" || (*this)[2] == "conn")) || is("wait", (*this)[1]) ||
-           is("experimental-mode", "on");
+           (is("show", "cli") && (*this)[2] == "level") || is("experimental-mode", "on");
   }
 };
 

@@ -280,17 +280,15 @@ void World::look_at_standing(std::size_t node) {
 // ---- the links to HAProxy
 
 void World::Link::give(std::uint64_t connection, bool is_end, StreamInput input) {
-  for (std::size_t s = 0; s < connections.size(); ++s) {
-    if (connections[s] != connection) continue;
-    // The core may have closed it while the sidecar was paused.
-    world_.give({nullptr, [this, s, connection, is_end, input = std::move(input)](sidecar::Core& core, Instant at,
-                                                                                  sidecar::Outbox& out) {
-                   if (connections[s] != connection) return;
-                   if (is_end) connections[s] = 0;
-                   input(core, at, static_cast<haproxy::Stream>(s), out);
-                 }});
-    return;
-  }
+  if (std::find(connections.begin(), connections.end(), connection) == connections.end()) return;
+  world_.give({nullptr, [this, connection, is_end, input = std::move(input)](sidecar::Core& core, Instant at,
+                                                                             sidecar::Outbox& out) {
+                 // The core may have closed it while the sidecar was paused, or handed it over.
+                 const auto found = std::find(connections.begin(), connections.end(), connection);
+                 if (found == connections.end()) return;
+                 if (is_end) *found = 0;
+                 input(core, at, static_cast<haproxy::Stream>(found - connections.begin()), out);
+               }});
 }
 
 void World::Link::on_connected(std::uint64_t connection) {
