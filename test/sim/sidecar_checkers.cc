@@ -377,8 +377,9 @@ std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const 
                           start->task_lives && start->says != TaskState::kDeparting && pool.name == start->pool;
   if (!is_current) {
     // Whoever does not refuse connections may be held: the silent for five minutes.
-    const bool answers = start != nullptr && world.answers(start->place);
-    const bool refuses = start != nullptr && !answers && !world.is_silent(start->place);
+    const Endpoint place{IpAddress::parse(server.address).value_or(IpAddress{}), server.port};
+    const bool answers = world.answers(place);
+    const bool refuses = !answers && !world.is_silent(place);
     if (start != nullptr && !refuses && (!leftovers || (answers && may_be_held(world, pool, *start)))) return "";
     if (in_rotation) return name + " is in rotation, its task is gone";
     return leftovers ? name + " is still there, its task is gone" : "";
