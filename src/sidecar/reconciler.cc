@@ -11,7 +11,7 @@ NextStep bring_in(const Wanted& wanted, const Endpoint& place, const Observed& o
   if (observed.is_operators()) return {};
   // The same name at another place is of no use; it goes before the right one can come.
   if (!same_place(observed.address, place)) {
-    return {observed.admin == 0 ? Step::kTakeOut : Step::kNone};
+    return {observed.in_maintenance() ? Step::kNone : Step::kTakeOut};
   }
   if (observed.admin != 0) return {is_verified ? Step::kBringUp : Step::kNone};
   if (observed.weight == 0) return {is_verified ? Step::kSetWeight : Step::kNone};

@@ -166,7 +166,12 @@ void FloorChecker::on_line(World& world, std::size_t host, haproxy::Stream, std:
   const ModelPool& pool = *live->find_pool(line.pool());
   const bool somebody_stays = std::any_of(pool.servers.begin(), pool.servers.end(), [&](const ModelServer& other) {
     const std::size_t its = world.start_of(other.name);
-    if (its == Node::kNoStart || its == which || other.admin != 0 || other.weight == 0) return false;
+    if (its == Node::kNoStart || its == which) return false;
+    // What an operator's hand has just done has not been seen.
+    const bool by_hand = other.touched_by_operator != kNever &&
+                         world.now() - other.touched_by_operator < options.core.reconcile_interval + 1s;
+    if (by_hand && other.weight > 0) return true;
+    if (other.admin != 0 || other.weight == 0) return false;
     const auto gone = going_.find({host, other.name});
     if (gone != going_.end() && world.now() - gone->second < 3s) return false;
     const Start& stays = world.starts()[its];
@@ -342,7 +347,7 @@ SidecarCheckers::SidecarCheckers(World& world)
 
 /// One that does not refuse connections may stay where too little of its pool would.
 bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const Start& start) {
-  if (start.host_lives && !world.answers(start.place)) return false;
+  if (!world.is_silent(start.place) && !world.answers(start.place)) return false;
   // A worker that nobody wants requests for sits at its place: as good as its own.
   for (std::size_t i = 0; i < world.starts().size(); ++i) {
     const Start& other = world.starts()[i];
@@ -371,8 +376,11 @@ std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const 
   const bool is_current = node != nullptr && node->is_member && node->start == which && is_there(node->status) &&
                           start->task_lives && start->says != TaskState::kDeparting && pool.name == start->pool;
   if (!is_current) {
-    const bool answers = start != nullptr && world.answers(start->place);
-    if (start != nullptr && (!leftovers || answers) && may_be_held(world, pool, *start)) return "";
+    // Whoever does not refuse connections may be held: the silent for five minutes.
+    const Endpoint place{IpAddress::parse(server.address).value_or(IpAddress{}), server.port};
+    const bool answers = world.answers(place);
+    const bool refuses = !answers && !world.is_silent(place);
+    if (start != nullptr && !refuses && (!leftovers || (answers && may_be_held(world, pool, *start)))) return "";
     if (in_rotation) return name + " is in rotation, its task is gone";
     return leftovers ? name + " is still there, its task is gone" : "";
   }

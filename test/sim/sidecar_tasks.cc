@@ -38,6 +38,14 @@ bool World::answers(const Endpoint& place) const {
   });
 }
 
+bool World::is_silent(const Endpoint& place) const {
+  bool silent = false;
+  for (const Start& start : starts_) {
+    if (start.place == place) silent = !start.host_lives;
+  }
+  return silent && !answers(place);
+}
+
 // ---- what happens to tasks
 
 std::size_t World::begin(std::size_t node, const IpAddress& addr, std::uint16_t port, const std::string& pool,

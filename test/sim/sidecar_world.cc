@@ -228,13 +228,9 @@ void World::verify(const sidecar::Verify& wanted) {
     sidecar::VerifyResult result = sidecar::VerifyResult::kConnected;
     Duration later{};
     if (!answers(wanted.place) || is_wrong) {
-      bool host_lives = true;
-      for (const Start& start : starts_) {
-        if (start.place == wanted.place) host_lives = start.host_lives;
-      }
-      const bool is_silent = is_wrong ? times_out : !host_lives;
-      result = is_silent ? sidecar::VerifyResult::kTimedOut : sidecar::VerifyResult::kRefused;
-      if (is_silent) later = wanted.deadline;
+      const bool silent = is_wrong ? times_out : is_silent(wanted.place);
+      result = silent ? sidecar::VerifyResult::kTimedOut : sidecar::VerifyResult::kRefused;
+      if (silent) later = wanted.deadline;
     }
     timeline_.after(later, [this, id = wanted.id, result, life] {
       if (life != life_) return;

@@ -156,6 +156,8 @@ class World {
   /// An old word that has been on its way for long.
   void repeat_word(std::size_t start, std::uint64_t seq, announce::TaskState state);
   [[nodiscard]] bool answers(const Endpoint& place) const;
+  /// The machine that had it last is dead: connects time out.
+  [[nodiscard]] bool is_silent(const Endpoint& place) const;
 
   [[nodiscard]] const std::vector<Start>& starts() const { return starts_; }
   [[nodiscard]] std::vector<Node>& nodes() { return nodes_; }

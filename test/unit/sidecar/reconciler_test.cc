@@ -53,6 +53,7 @@ TEST_CASE("The table of steps: goal against what HAProxy shows") {
       {"operator's drain", row(8, 100), Step::kNone, Step::kNone, Step::kNone, Step::kTakeOut},
       {"right name, wrong place", row(0, 100, kElsewhere), Step::kTakeOut, Step::kTakeOut, Step::kTakeOut,
        Step::kTakeOut},
+      {"our drain, wrong place", row(8, 0, kElsewhere), Step::kTakeOut, Step::kTakeOut, Step::kTakeOut, Step::kTakeOut},
       {"operator's, wrong place", row(1, 100, kElsewhere), Step::kNone, Step::kNone, Step::kNone, Step::kNone},
   };
   for (const Row& r : rows) {
