@@ -50,6 +50,9 @@ void old_process(World& world) {
 
 void strays_at_once(WorldOptions& options) {
   options.core.adoption_hold = Duration{};
+  options.core.policy.removal_floor = 0;
+  options.verify_wrong_ppm = 900'000;  // Its look would save it.
+  options.verify_is_sure = false;
   options.ready_after_max = 1ms;
   options.word_first_max = 30s;
 }
