@@ -346,12 +346,12 @@ SidecarCheckers::SidecarCheckers(World& world)
 }
 
 /// One that does not refuse connections may stay where too little of its pool would.
-bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const Start& start) {
-  if (!world.is_silent(start.place) && !world.answers(start.place)) return false;
+bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const Endpoint& place) {
+  if (!world.is_silent(place) && !world.answers(place)) return false;
   // A worker that nobody wants requests for sits at its place: as good as its own.
   for (std::size_t i = 0; i < world.starts().size(); ++i) {
     const Start& other = world.starts()[i];
-    if (other.place == start.place && other.worker_lives && other.host_lives && !world.is_wanted(i)) return true;
+    if (other.place == place && other.worker_lives && other.host_lives && !world.is_wanted(i)) return true;
   }
   std::size_t whole = 0, serving = 0;
   for (const Node& node : world.nodes()) {
@@ -380,7 +380,7 @@ std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const 
     const Endpoint place{IpAddress::parse(server.address).value_or(IpAddress{}), server.port};
     const bool answers = world.answers(place);
     const bool refuses = !answers && !world.is_silent(place);
-    if (start != nullptr && !refuses && (!leftovers || (answers && may_be_held(world, pool, *start)))) return "";
+    if (start != nullptr && !refuses && (!leftovers || (answers && may_be_held(world, pool, place)))) return "";
     if (in_rotation) return name + " is in rotation, its task is gone";
     return leftovers ? name + " is still there, its task is gone" : "";
   }
@@ -388,7 +388,7 @@ std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const 
   if (node->wish != announce::Wish::kNone && start->says == TaskState::kReady)
     return in_rotation ? name + " is in rotation against an operator's wish" : "";
   if (start->says != TaskState::kReady) {
-    if (!in_rotation || may_be_held(world, pool, *start)) return "";
+    if (!in_rotation || may_be_held(world, pool, start->place)) return "";
     return name + " is in rotation although unready";
   }
   return "";

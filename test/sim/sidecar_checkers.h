@@ -128,7 +128,7 @@ class SidecarCheckers {
   [[nodiscard]] std::string wrong(World& world, bool leftovers) const;
 
  private:
-  [[nodiscard]] static bool may_be_held(World& world, const ModelPool& pool, const Start& start);
+  [[nodiscard]] static bool may_be_held(World& world, const ModelPool& pool, const Endpoint& place);
   [[nodiscard]] std::string wrong_server(World& world, std::size_t host, const ModelPool& pool,
                                          const ModelServer& server, bool leftovers) const;
   SidecarBounds bounds_;

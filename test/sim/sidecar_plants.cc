@@ -48,10 +48,23 @@ void old_process(World& world) {
   };
 }
 
-void strays_at_once(WorldOptions& options) {
-  options.core.adoption_hold = Duration{};
-  options.ready_after_max = 1ms;
-  options.word_first_max = 30s;
+void slow_facts(WorldOptions& options) { options.word_first_max = 15s; }
+
+void strays_at_once(World& world) {
+  struct Hasty final : WorldObserver {
+    void on_second(World& world) override {
+      if (!world.sidecar_runs() || world.now() - world.sidecar_started() > 5s) return;
+      for (const Start& start : world.starts()) {
+        const bool has_word = world.told(start.node).start != Node::kNoStart;
+        HaproxyProcess* live = world.host(0).live();
+        const ModelServer* server = live == nullptr ? nullptr : live->find(start.pool, start.server);
+        if (has_word || server == nullptr || !server->serves()) continue;
+        return world.say_as_core(0, "set server " + start.pool + "/" + start.server + " weight 0");
+      }
+    }
+  };
+  static Hasty hasty;
+  world.observe(hasty);
 }
 
 void no_flight(World& world) {
@@ -123,7 +136,7 @@ void takes_out(World& world) {
 constexpr SidecarPlant kPlants[] = {
     {"early-delete", "a server is deleted three seconds after its maintenance", "ms in maintenance|while a request is in flight", nullptr, early_delete},
     {"old-process", "what a reload left behind is taken for the present process", "no convergence|not in rotation|still said|drained", nullptr, old_process},
-    {"strays-at-once", "a server without a word is taken out at once after the sidecar's start", "before the facts are complete", strays_at_once, nullptr},
+    {"strays-at-once", "a server without a word is taken out at once after the sidecar's start", "before the facts are complete", slow_facts, strays_at_once},
     {"no-flight", "requests in flight are read as none", "requests are in flight|a request is in flight", nullptr, no_flight},
     {"add-is-enough", "accepted is said before HAProxy has the server in rotation", "accepted, but", nullptr, add_is_enough},
     {"deaf", "the words of some tasks are lost", "no convergence", nullptr, deaf},
