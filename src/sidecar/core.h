@@ -159,6 +159,7 @@ class Core final {
     Instant plan_at = kNever;  // A step becomes possible by time alone.
     Instant batch_not_before;
     Instant drain_poll_at = kNever;
+    Instant drain_quiet_until{};  // Not all again before.
     Duration drain_poll;
     std::uint32_t drain_cursor = 0;
     Duration check_poll;
@@ -211,7 +212,7 @@ class Core final {
   void say_step(Instant now, std::size_t proxy, std::uint32_t index, const Wanted& goal, Step step, Outbox& out);
   [[nodiscard]] bool plan_steps(Instant now, std::size_t proxy, Outbox& out);
   void add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted& goal, Step step);
-  [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy);
+  [[nodiscard]] bool add_drain_polls(Instant now, Proxy& proxy, bool all_due);
   [[nodiscard]] bool is_claimed(const Server& server) const;
   [[nodiscard]] const haproxy::ServerOptions& options_of(const Server& server) const;
   [[nodiscard]] Wanted wanted_of(Instant now, const Server& server) const;

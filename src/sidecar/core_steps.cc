@@ -10,6 +10,7 @@ namespace shoal::sidecar {
 namespace {
 
 constexpr std::size_t kDrainPollsMax = 256;  // In one batch; the others have their turn in the next.
+constexpr Duration kDrainPollPace = 1ms;     // For each, until all may be asked again.
 constexpr Duration kSayMost = 10s;           // Solicits, their repetitions included, and the way back.
 constexpr std::size_t kLookCommands = 2;     // show backend, show servers state.
 
@@ -69,8 +70,8 @@ void Core::act(Instant now, std::size_t number, Outbox& out) {
     // Until its answer has been read; a batch that breaks off leaves the session down, and `looked` false.
     proxy.look_at = now + options_.reconcile_interval;
   }
-  const bool polls_due = has_steps || is_full_look || now >= proxy.drain_poll_at;
-  const bool has_polls = polls_due && add_drain_polls(now, proxy);
+  const bool all_due = is_full_look || now >= std::max(proxy.drain_poll_at, proxy.drain_quiet_until);
+  const bool has_polls = (has_steps || all_due) && add_drain_polls(now, proxy, all_due);
   if (!has_steps && !is_full_look && !has_polls) return;
   ++counts_.batches;
   counts_.commands += options_.session.batch_commands_max - proxy.session.batch_room();
@@ -132,6 +133,7 @@ void Core::add_step(Instant now, Proxy& proxy, std::uint32_t index, const Wanted
   // The same step again although HAProxy's row has not moved since: something undoes it or does not take it.
   server.retry_at = server.last_step == step ? now + backoff(server, options_.drain_poll_max) : kNever;
   server.last_step = step;
+  server.step_batch = counts_.batches;
   const bool brings_in = step == Step::kAdd || step == Step::kBringUp || step == Step::kSetWeight;
   server.in_doubt = server.in_doubt || brings_in;
   if (brings_in) proxy.check_poll = options_.check_poll_min;
@@ -239,18 +241,20 @@ void Core::say_step(Instant now, std::size_t number, std::uint32_t index, const 
   while (is_said && lines.size() > before) lines.pop_back();
 }
 
-/// Asks for the counters of servers that are out and not seen drained; those taken out by this very batch included.
-bool Core::add_drain_polls(Instant now, Proxy& proxy) {
-  proxy.drain_poll_at = kNever;
+/// Asks for the counters of servers that this batch takes out and, with `all_due`, of all that are out and not seen
+/// drained.
+bool Core::add_drain_polls(Instant now, Proxy& proxy, bool all_due) {
+  if (all_due) proxy.drain_poll_at = kNever;
   std::size_t polls = 0;
   const std::uint32_t size = proxy.table.size();
   for (std::uint32_t n = 0; n < size; ++n) {
     const std::uint32_t index = (proxy.drain_cursor + n) % size;
     const Server& server = proxy.table[index];
     if (!server.used || !server.observed.present || server.observed.drained || server.id == 0) continue;
-    if (!server.observed.in_maintenance() && server.last_step != Step::kTakeOut) continue;
+    const bool goes_now = server.last_step == Step::kTakeOut && server.step_batch == counts_.batches;
+    if (!goes_now && (!all_due || !server.observed.in_maintenance())) continue;
     const Goal goal = wanted_of(now, server).goal;
-    const bool stays_out = goal == Goal::kOut || goal == Goal::kAbsent || server.last_step == Step::kTakeOut ||
+    const bool stays_out = goal == Goal::kOut || goal == Goal::kAbsent || goes_now ||
                            (server.observed.in_maintenance() && server.observed.weight == 0);
     if (!stays_out) continue;
     if (polls == kDrainPollsMax || proxy.session.batch_room() == 0) {
@@ -265,7 +269,9 @@ bool Core::add_drain_polls(Instant now, Proxy& proxy) {
     if (proxy.session.add(command)) ++polls;
   }
   if (polls == 0) return false;
-  proxy.drain_poll_at = now + proxy.drain_poll;
+  // However many they are: so that a storm of departures costs HAProxy no more than a thousand questions a second.
+  proxy.drain_quiet_until = std::max(proxy.drain_quiet_until, now) + kDrainPollPace * static_cast<int>(polls);
+  proxy.drain_poll_at = earlier(proxy.drain_poll_at, now + proxy.drain_poll);
   proxy.drain_poll = std::min(proxy.drain_poll * 2, options_.drain_poll_max);
   return true;
 }
@@ -274,7 +280,9 @@ bool Core::add_drain_polls(Instant now, Proxy& proxy) {
 Instant Core::next_action(const Proxy& proxy) const {
   if (!proxy.session.can_begin()) return kNever;
   if (proxy.dirty || !proxy.looked) return proxy.batch_not_before;
-  const Instant next = earlier(proxy.look_at, earlier(proxy.plan_at, proxy.drain_poll_at));
+  const Instant poll_at =
+      proxy.drain_poll_at == kNever ? kNever : std::max(proxy.drain_poll_at, proxy.drain_quiet_until);
+  const Instant next = earlier(proxy.look_at, earlier(proxy.plan_at, poll_at));
   return std::max(next, proxy.batch_not_before);
 }
 

@@ -54,6 +54,7 @@ struct Server {
   std::uint32_t refusals = 0;    // In a row: the waits between tries double.
   bool in_doubt = false;         // A step that may bring it into rotation was sent, no look has come since.
   Step last_step = Step::kNone;  // Sent since HAProxy's row last changed: the same again waits longer each time.
+  std::uint64_t step_batch = 0;  // In which batch that was.
   Instant retry_at = kNever;     // No step before; kNever = at once.
 
   std::uint64_t said_in_dry_run = 0;  // Hash of the commands last said; 0 = none.

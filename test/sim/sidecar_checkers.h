@@ -11,7 +11,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 
 #include "sim/sidecar_world.h"
@@ -106,7 +105,6 @@ class TruthChecker final : public WorldObserver {
   [[nodiscard]] bool was_in_rotation(World& world, std::size_t host, const Start& start, Duration within) const;
   SidecarBounds bounds_;
   std::map<std::pair<std::size_t, std::string>, Instant> lost_at_;
-  std::set<std::size_t> unsure_;  // Told drained while a HAProxy could not be asked.
 };
 
 /// All of them, on one world.
