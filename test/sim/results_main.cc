@@ -301,9 +301,11 @@ int main_of(int argc, char** argv) {
         "0.2 to\n"
         "2 ms between any two, nothing lost unless said. The same seeds give the same figures; those of the last "
         "two sections\n"
-        "are a machine's. Anew: `build/test/sim/sim-results > docs/gossip-results.md` (some ten minutes); each part "
-        "alone by\n"
-        "the command below it, a tenth of the trials with `--quick`. A small sample of each is asserted by the test\n"
+        "are a machine's. Anew: `build/test/sim/sim-results > docs/gossip-results.md` (half an hour, and 13 GiB for "
+        "the last\n"
+        "part); each part alone by the command below it, a tenth of the trials with `--quick`. A small sample of each "
+        "is\n"
+        "asserted by the test "
         "`sim-results`.\n\n");
   }
   if (wanted("detection")) detection_part();
