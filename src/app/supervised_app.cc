@@ -124,6 +124,7 @@ class SupervisedApp {
     options.argv = {"shoal", kSupervisedMark};
     options.argv.insert(options.argv.end(), arguments_.begin(), arguments_.end());
     for (const std::string_view variable : reactor::environment()) options.env.emplace_back(variable);
+    options.ignored_signal = SIGHUP;  // A reload in its first milliseconds: it reads its keys anyway.
     const auto started = reactor::spawn(options);
     if (!started.ok()) {
       const int code = reactor::exec_exit_code(started.error());

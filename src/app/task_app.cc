@@ -163,9 +163,9 @@ class TaskApp final : private GossipHandler {
   void on_steer(std::uint64_t ref, const serf::QueryEvent& query) {
     const auto wanted = announce::decode_steering(query.payload.view());
     announce::SteeringAnswer answer;
-    if (gossip_.node().members().get(query.source.view()) == nullptr) {
-      static_cast<void>(answer.reason_text.assign("the asker is no member of this cluster"));
-    } else if (!wanted) {
+    // Gossip may not have told us of the asker yet: it asks again.
+    if (gossip_.node().members().get(query.source.view()) == nullptr) return;
+    if (!wanted) {
       static_cast<void>(answer.reason_text.assign("the wish cannot be read; is the asker a shoal of another version?"));
     } else {
       const std::string wrong = steer(*wanted, query.source.view());

@@ -37,6 +37,7 @@ struct Plan {
   int pass_fd;
   int error_fd;
   int fd_end;  // Above every descriptor that is open.
+  int ignored_signal;
   bool own_group;
   bool die_with_parent;
   pid_t parent;
@@ -86,6 +87,7 @@ int become(const Plan& plan) {
   }
   close_all_but(plan.pass_fd >= 0 ? kListenerFd + 1 : kListenerFd, plan.error_fd, plan.fd_end);
   default_signal_handlers();
+  if (plan.ignored_signal != 0) ::signal(plan.ignored_signal, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -187,6 +189,7 @@ Result<pid_t> spawn(const SpawnOptions& options) {
                   .pass_fd = options.pass_fd,
                   .error_fd = write_end.get(),
                   .fd_end = end_of_open_fds(),
+                  .ignored_signal = options.ignored_signal,
                   .own_group = options.own_group,
                   .die_with_parent = options.die_with_parent,
                   .parent = ::getpid()};

@@ -18,6 +18,7 @@ struct SpawnOptions {
   std::vector<std::string> env;   // The whole environment, NAME=VALUE each; nothing is inherited.
   int pass_fd = -1;               // Becomes descriptor 3 of the child, which then finds its own pid in LISTEN_PID.
   bool own_group = true;          // A process group of its own, with the child's pid as number.
+  int ignored_signal = 0;         // Not one that ends the child before it has a handler for it; 0 = none.
   bool die_with_parent = true;    // SIGKILL when this process dies (lost if the child changes its uid).
 };
 

@@ -88,7 +88,7 @@ def test_shoal_sees_a_stock_agent_join_leave_and_fail(scene):
     proxy = scene.sidecar(haproxy)
     task = scene.task(proxy, "task")
     haproxy.wait_in_rotation("task")
-    leaver, victim = (scene.agent(name, join=[proxy.gossip]) for name in ("leaver", "victim"))
+    leaver, victim = (scene.agent(name, join=[proxy.gossip], profile="lan") for name in ("leaver", "victim"))
     for name in ("leaver", "victim"):
         for shoal in (proxy, task):
             shoal.log.wait_for(Say.of(Say.MEMBER_JOINED, name), 10)

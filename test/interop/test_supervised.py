@@ -1,4 +1,5 @@
 """`shoal sidecar -- haproxy …`: one parent for HAProxy and the sidecar, and neither ever takes the other along."""
+import csv
 import os
 import random
 import re
@@ -100,6 +101,12 @@ class SlowRequest(threading.Thread):
             self.result = http_get(self.port, f"/slow?ms={int(self.seconds * 1000)}", timeout=self.seconds + 10)[0]
         except OSError as error:
             self.result = str(error) or type(error).__name__
+
+
+def in_flight(haproxy):
+    """Requests that the pool's servers have, as HAProxy counts them."""
+    rows = csv.DictReader(runtime(haproxy.socket, f"show stat {POOL} 4 -1").lstrip("# ").splitlines())
+    return sum(int(row["scur"]) for row in rows if row["svname"] != "BACKEND")
 
 
 @test(seconds=60)
@@ -292,8 +299,9 @@ def test_sigterm_lets_a_request_of_three_seconds_end_and_leaves_nothing_behind(s
         s = Supervised(scene, words=words, name=f"parent{int(number)}")
         scene.task(s.shoal, f"one{int(number)}")
         s.haproxy.wait_in_rotation(f"one{int(number)}")
-        load, slow = s.load(30), SlowRequest(s.haproxy.http_port, 3)
-        wait_until(lambda: " 1 " in runtime(s.haproxy.socket, f"show servers conn {POOL}"), 5, "the request in flight")
+        slow = SlowRequest(s.haproxy.http_port, 3)
+        wait_until(lambda: in_flight(s.haproxy) == 1, 5, "the request in flight")
+        load = s.load(30)
         everybody = tree_of(s.shoal.pid)
         sidecar, begun = s.sidecar, time.monotonic()
         s.shoal.signal(number)
