@@ -6,7 +6,7 @@ from harness import check, hold_true, test
 from load import Load
 from reloads import BY_HAND, BY_MASTER, ReloadedHAProxy
 
-RELOADS = int(os.environ.get("SHOAL_TEST_RELOADS", "2"))  # 5 for docs/measurements.md.
+RELOADS = int(os.environ.get("SHOAL_TEST_RELOADS", "1"))  # 5 for docs/measurements.md.
 TASKS = 4
 
 
