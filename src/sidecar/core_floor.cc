@@ -31,8 +31,10 @@ void say_share(char (&text)[160], const PoolShare& others, const PoolShare& shar
 
 }  // namespace
 
+/// Where HAProxy sends its requests; its task may have moved since.
 Endpoint Core::place_of(const Server& server) const {
-  return is_claimed(server) ? registry_[server.fact].place() : server.observed.address;
+  const bool is_to_return = !server.observed.present && is_claimed(server);
+  return is_to_return ? registry_[server.fact].place() : server.observed.address;
 }
 
 /// What is to be done of `goal`: a server that is asked to leave stays as it is until it may.

@@ -134,7 +134,7 @@ class Storm {
       standing.proxies_up = standing.proxies_total = 1;
       standing.in_rotation = !departs;
       standing.out = standing.drained = departs;
-      registrar([&] { registrar_.on_standing(now_, node, standing, out_); });
+      registrar([&, name = node] { registrar_.on_standing(now_, name, standing, out_); });
     }
   }
   void deliver() {
