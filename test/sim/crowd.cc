@@ -85,6 +85,7 @@ class Run {
 
   void happen() {
     std::size_t k = 0;
+    for (std::size_t i = 0; i < plan_.frozen; ++i) cluster_.freeze(plan_.nodes - 1 - i);
     for (std::size_t i = 0; i < plan_.crashes; ++i) {
       awaited_.push_back({chosen(k), Status::kFailed, false, &out_.failed});
       cluster_.crash(chosen(k++));

@@ -13,6 +13,8 @@ namespace shoal::test {
 struct CrowdPlan {
   std::size_t nodes = 0;
   std::size_t crashes = 10, joins = 10, leaves = 10, changes = 10;
+  /// Planted: so many stop answering and are not known to have crashed, so that the verdict about them is a false one.
+  std::size_t frozen = 0;
   Duration rest = 20s;   // Before anything happens: what the meeting left in the queues is told meanwhile.
   Duration least = 60s;  // All in all, at least.
   Duration most = 300s;  // All views have to be right then.

@@ -49,6 +49,17 @@ TEST_CASE("in a crowd of 200 every crash, join, leave and change is seen by all,
   CHECK(seen.left < 15);
 }
 
+TEST_CASE("a crowd in which somebody is called failed wrongly says so") {
+  CrowdPlan plan;
+  plan.nodes = 40;
+  plan.crashes = plan.leaves = plan.changes = 1;
+  plan.joins = 0;
+  plan.frozen = 1;
+  const Crowd seen = crowd(plan, 7002);
+  CHECK(seen.false_failed > 0);
+  CHECK(seen.wrong.find("calls failed node-39, who is well") != std::string::npos);
+}
+
 TEST_CASE("a crowd says who has not seen what in time") {
   CrowdPlan plan;
   plan.nodes = 40;
