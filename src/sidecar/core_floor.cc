@@ -251,8 +251,11 @@ void Core::take_look_result(Instant now, std::uint32_t id, VerifyResult result) 
     if (index == ServerTable::kNone) continue;
     Look& look = proxy.table[index].look;
     if (look.state != Look::State::kTrying || look.try_id != id) continue;  // Of an earlier absence.
-    const bool is_anothers = result == VerifyResult::kConnected && !is_claimed(proxy.table[index]) &&
-                             registry_.is_taken(proxy.table[index].observed.address);
+    // Where nobody claims it any more, or its task has moved away, somebody else may be by now.
+    const Server& server = proxy.table[index];
+    const bool is_at_home = is_claimed(server) && same_place(server.observed.address, registry_[server.fact].place());
+    const bool is_anothers = result == VerifyResult::kConnected && !is_at_home && server.observed.present &&
+                             registry_.is_taken(server.observed.address);
     look.take(now, is_anothers ? VerifyResult::kRefused : result);
     proxy.dirty = true;
   }
