@@ -525,7 +525,7 @@ def test_as_process_1_it_reaps_everything_and_leaves_nothing(scene):
     no_process_left(scene, everybody)
 
 
-@test(seconds=60)
+@test(seconds=60, alone=True)
 def test_the_parent_is_small_and_its_settings_are_checked_and_shown(scene):
     s = Supervised(scene)
     with open(f"/proc/{s.shoal.pid}/status", encoding="ascii") as f:
