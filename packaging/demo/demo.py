@@ -46,7 +46,7 @@ def show_file(shoal):
 
 def play(scene):
     tell("HAProxy, with an empty pool, and `shoal -c sidecar.toml` beside it:")
-    haproxy = scene.haproxy()
+    haproxy = scene.haproxy(repeats_posts=True)
     quiet = {"log": {"level": "info", "format": "text"}}
     sidecar = scene.sidecar(haproxy, more=quiet)
     show_file(sidecar)

@@ -344,9 +344,11 @@ class HAProxy:
     restart."""
 
     def __init__(self, scene, name="haproxy", pools=(POOL,), tcp_pools=(), bare=False, hold=True, balance=None,
-                 extra_backends=""):
+                 extra_backends="", repeats_posts=False):
         """The first pool is the frontend's; another is reached by `Host: NAME`, a TCP pool on a port of its own.
-        `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does."""
+        `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does. `repeats_posts`:
+        of a killed worker too, where the packaged file leaves that to who knows the application."""
+        self.repeats_posts = repeats_posts
         self.scene, self.name = scene, name
         self.http_port, self.tcp_ports = free_port(), {pool: free_port() for pool in tcp_pools}
         self.socket = scene.path(f"{name}.sock")
@@ -379,6 +381,7 @@ class HAProxy:
                      f"    tcp-request inspect-delay 6s\n    tcp-request content {hold_line.group(1)}\n")
         text = head + extra_backends
         without = ["option redispatch", "retry-on", "http-request disable-l7-retry"] if bare else []
+        without += ["http-request disable-l7-retry"] if self.repeats_posts else []
         without += ["lua-load", r"\S+-request (content )?lua\.shoal_hold"] if bare or not hold else []
         for line in without:
             text = re.sub(rf"(?m)^ *{line}.*\n", "", text)
