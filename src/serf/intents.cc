@@ -73,11 +73,13 @@ bool Node::apply_leave_intent(const wire::LeaveIntent& intent) {
   const Slot slot = members_.find(intent.node);
   if (slot == kNoSlot) return members_.buffer_intent(intent.node, true, intent.ltime, now_);
   Member& member = members_[slot];
-  if (intent.ltime <= member.status_ltime) return false;
   if (intent.node == name() && leave_ == Leave::kNo) {
-    broadcast_join_intent();  // We are alive: say so, with a later time.
+    // We are alive: say so, with a later time. Of a leave and a join with the same time everybody keeps what came
+    // first, so the time of our own join asks for it too.
+    if (intent.ltime >= member.status_ltime) broadcast_join_intent();
     return false;
   }
+  if (intent.ltime <= member.status_ltime) return false;
   member.status_ltime = intent.ltime;
   if (member.status == Status::kAlive) {
     member.status = Status::kLeaving;

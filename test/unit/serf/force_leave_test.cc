@@ -31,6 +31,17 @@ Lines intents(LoneNode& me) {
   }
   return out;
 }
+/// The join intents, likewise.
+Lines intents_of_join(LoneNode& me) {
+  Lines out;
+  for (const std::string& hex : only(me.told(), "01")) {
+    const Memory bytes = test::from_hex(hex);
+    wire::JoinIntent intent;
+    REQUIRE(wire::decode(Bytes(bytes).subspan(1), intent));
+    out.push_back(std::to_string(intent.ltime) + " " + std::string(intent.node));
+  }
+  return out;
+}
 void fail(LoneNode& me, std::string_view name) {
   me.hear(test::dead(1, name, "x"));
   me.quiet();
@@ -134,6 +145,21 @@ TEST_CASE("when it is said of us while we are here we contradict, and are not pr
   me.hear(user(encoded(wire::LeaveIntent{90, "me", true})));
   me.run_for(1min);
   CHECK(me.left);
+}
+
+TEST_CASE("a leave with the very time of our own join is contradicted once: who heard it first does not take the join") {
+  LoneNode me;
+  me.know("b", 2);
+  me.command([&] { me.node.join(me.now, peer(2), me.out()); });
+  me.hear(user(encoded(wire::LeaveIntent{40, "me", false})));
+  const std::uint64_t joined = me.node.clock() - 1;
+  me.quiet();
+  me.hear(user(encoded(wire::LeaveIntent{joined, "me", false})));
+  CHECK(intents_of_join(me) == Lines{std::to_string(joined + 1) + " me"});
+  me.quiet();
+  me.hear(user(encoded(wire::LeaveIntent{joined, "me", false})));
+  me.hear(user(encoded(wire::LeaveIntent{joined - 1, "me", false})));
+  CHECK(intents_of_join(me).empty());
 }
 
 // ---- Known to one layer alone
