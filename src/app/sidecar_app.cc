@@ -28,6 +28,15 @@ constexpr Duration kLeaveMost = 2s;
 /// From the join until every task has had time to answer a solicit, its repetitions included.
 constexpr Duration kSettleAfterJoin = 4s;
 
+sidecar::Method method_of(config::Method method) {
+  switch (method) {
+    case config::Method::kAuto: return sidecar::Method::kAuto;
+    case config::Method::kDynamic: return sidecar::Method::kDynamic;
+    case config::Method::kSlots: return sidecar::Method::kSlots;
+  }
+  SHOAL_UNREACHABLE();
+}
+
 sidecar::Options core_options(const config::Config& config, const Endpoint& advertise) {
   sidecar::Options options;
   for (const config::RuntimeSocket& socket : config.haproxy.sockets) {
@@ -44,6 +53,7 @@ sidecar::Options core_options(const config::Config& config, const Endpoint& adve
   options.policy.allow_loopback = advertise.addr.is_loopback();
   options.policy.verify = config.haproxy.verify == config::Verify::kConnect;
   options.dry_run = config.haproxy.dry_run;
+  options.method = method_of(config.haproxy.method);
   options.check_first = config.haproxy.verify == config::Verify::kCheck;
   for (const std::string& pool : config.haproxy.backends) {
     const auto name = haproxy::BackendName::parse(pool);
@@ -431,6 +441,12 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       case sidecar::EventKind::kServerOut: return server_line("server out of rotation");
       case sidecar::EventKind::kServerDrained: return server_line("server drained");
       case sidecar::EventKind::kServerDeleted: return server_line("server deleted");
+      case sidecar::EventKind::kSlotFreed: return server_line("slot free again");
+      case sidecar::EventKind::kPoolBySlots:
+        return log_.warn(
+            "the pool takes no servers at run time; the slots of its server-template are filled, and tasks' weights "
+            "do not count there",
+            {{"pool", e.pool.view()}, {"socket", socket}, {"haproxy", e.text}});
       case sidecar::EventKind::kServerHeldByOperator:
         return server_line("server held by an operator; shoal leaves it as it is");
       case sidecar::EventKind::kServerHeld:

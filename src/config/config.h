@@ -123,6 +123,13 @@ enum class Verify : std::uint8_t {
   kNone,
 };
 
+/// How a server comes to stand in HAProxy.
+enum class Method : std::uint8_t {
+  kAuto,     // As kDynamic; by slots where a pool takes no servers at run time and has some.
+  kDynamic,  // `add server`, `del server`.
+  kSlots,    // The slots of the pool's `server-template` are filled.
+};
+
 /// One HAProxy's runtime socket.
 struct RuntimeSocket {
   enum class Kind : std::uint8_t {
@@ -143,6 +150,7 @@ struct Haproxy {
   std::vector<std::string> backends;   // Pools that may be used; empty: all that HAProxy has.
   std::string server_options;          // Checked words, one space between them; may be empty.
   std::vector<PoolOptions> pools;      // Each pool once.
+  Method method = Method::kAuto;
   Verify verify = Verify::kConnect;
   std::string server_prefix;
   Duration reconcile_interval{};

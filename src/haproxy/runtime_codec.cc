@@ -28,12 +28,13 @@ void put_server(ByteWriter& out, const Command& command) {
   out.put(command.server.view());
 }
 
+/// Without a port HAProxy connects to the port its client used, which is itself; 0.0.0.0 it takes for localhost.
+bool is_place(const Endpoint& address) {
+  return !address.addr.empty() && !address.addr.is_unspecified() && address.port != 0;
+}
+
 void put_add(ByteWriter& out, const Command& command) {
-  // Without a port HAProxy connects to the port its client used, which is itself; 0.0.0.0 it takes for localhost.
-  if (command.address.addr.empty() || command.address.addr.is_unspecified() || command.address.port == 0) {
-    return out.fail();
-  }
-  if (command.options == nullptr) return out.fail();
+  if (!is_place(command.address) || command.options == nullptr) return out.fail();
   out.put("add server ");
   put_server(out, command);
   out.put(" ");
@@ -94,6 +95,14 @@ void put_command(ByteWriter& out, const Command& command) {
       out.put("set server ");
       put_server(out, command);
       return out.put(" health down");
+    case CommandKind::kSetAddress:
+      if (!is_place(command.address)) return out.fail();
+      out.put("set server ");
+      put_server(out, command);
+      out.put(" addr ");
+      out.put(to_text(command.address.addr).view());
+      out.put(" port ");
+      return put_decimal(out, command.address.port);
     case CommandKind::kDelServer: out.put("del server "); return put_server(out, command);
   }
   SHOAL_UNREACHABLE();
@@ -141,8 +150,17 @@ Outcome judge_refusal(std::string_view text) {
   if (text.find("Only servers in maintenance mode can be deleted") != std::string_view::npos) {
     return Outcome::kNotInMaintenance;
   }
+  if (text.find("only accepts weights '0%' and '100%'") != std::string_view::npos) return Outcome::kFixedWeights;
   if (text.find("Health check was not configured on this server") != std::string_view::npos) return Outcome::kNoCheck;
   return Outcome::kRefused;
+}
+
+/// "IP changed from 'A' to 'B', port changed from ...", "no need to change the addr, ..."; 3.x names only what changed,
+/// or says "nothing changed".
+bool is_address_taken(std::string_view text) {
+  if (text.substr(0, 7) == "Invalid") return false;
+  return text.find(" changed from '") != std::string_view::npos || text.substr(0, 17) == "no need to change" ||
+         text.substr(0, 15) == "nothing changed";
 }
 
 /// "Key: value" of `show info`.
@@ -225,7 +243,9 @@ std::string_view to_text(Outcome outcome) {
     case Outcome::kStillUsed: return "still_used";
     case Outcome::kNotInMaintenance: return "not_in_maintenance";
     case Outcome::kNoCheck: return "no_check";
+    case Outcome::kFixedWeights: return "fixed_weights";
     case Outcome::kPermissionDenied: return "permission_denied";
+    case Outcome::kNoSlot: return "no_slot";
     case Outcome::kRefused: return "refused";
   }
   SHOAL_UNREACHABLE();
@@ -246,6 +266,7 @@ Outcome judge(CommandKind kind, std::string_view reply) {
     case CommandKind::kAddServer:
       return has_line(text, "New server registered.") ? Outcome::kDone : judge_refusal(text);
     case CommandKind::kDelServer: return has_line(text, "Server deleted.") ? Outcome::kDone : judge_refusal(text);
+    case CommandKind::kSetAddress: return is_address_taken(text) ? Outcome::kDone : judge_refusal(text);
     case CommandKind::kEnableHealth:
     case CommandKind::kEnableServer:
     case CommandKind::kSetState:
@@ -298,7 +319,7 @@ bool ServerStateReader::next(ServerRow& row) {
     row.server = column[3];
     bool ok = columns == column.size() && parse_number(column[2], row.id) && parse_number(column[5], row.op_state) &&
               parse_number(column[6], row.admin) && parse_number(column[7], row.weight) &&
-              parse_number(column[18], row.address.port);
+              parse_number(column[8], row.configured_weight) && parse_number(column[18], row.address.port);
     std::uint32_t check_state = 0;
     row.has_check = parse_number(column[13], check_state) && (check_state & kCheckConfigured) != 0;
     if (ok && column[4] != "-") {

@@ -86,6 +86,7 @@ enum class CommandKind : std::uint8_t {
   kSetState,
   kSetWeight,
   kSetHealthDown,  // Until its check passes. For a server without a check that is for ever.
+  kSetAddress,     // Of a slot: a server that HAProxy had from its start.
   kDelServer,
 };
 
@@ -101,7 +102,7 @@ struct Command {
   std::uint32_t tag = 0;                  // The caller's own mark, given back with the answer.
   BackendName backend;
   ServerName server;
-  Endpoint address;                        // kAddServer; REQUIRES: an address and a port.
+  Endpoint address;                        // kAddServer, kSetAddress; REQUIRES: an address and a port.
   const ServerOptions* options = nullptr;  // kAddServer; borrowed until the answer has come.
 };
 
@@ -120,7 +121,9 @@ enum class Outcome : std::uint8_t {
   kStillUsed,         // del: connections attached, idle ones included.
   kNotInMaintenance,  // del
   kNoCheck,           // enable health: the server has no check.
+  kFixedWeights,      // weight: the pool's algorithm takes 0 and the configured weight only.
   kPermissionDenied,  // The socket's level is below admin.
+  kNoSlot,            // Never an answer: the sidecar's own, when no slot is free.
   kRefused,           // Anything else; the text says what.
 };
 
@@ -147,9 +150,12 @@ struct ServerRow {
   std::uint8_t op_state = 0;  // 0 stopped, 1 starting, 2 running, 3 stopping.
   std::uint32_t admin = 0;    // A mask; 0 = nobody holds it back.
   std::uint32_t weight = 0;   // The present one (srv_uweight).
-  bool has_check = false;     // It was added with `check`.
+  std::uint32_t configured_weight = 0;
+  bool has_check = false;  // It was added with `check`.
 };
 
+/// `disabled` in the configuration: the bit stays when the server has been enabled, and says nothing any more then.
+inline constexpr std::uint32_t kAdminConfigured = 0x04;
 inline constexpr std::uint32_t kAdminMaintBits = 0x01 | 0x02 | 0x04 | 0x20 | 0x40;
 inline constexpr std::uint32_t kAdminDrainBits = 0x08 | 0x10;
 

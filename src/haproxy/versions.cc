@@ -20,7 +20,8 @@ constexpr Traits row(Version since, Gate gate, std::string_view fault) {
 
 constexpr Traits before_dynamic_servers() {
   Traits traits =
-      row({0, 0}, Gate::kByHand, "servers cannot be added at run time before 2.4; update HAProxy to 2.6 or later");
+      row({0, 0}, Gate::kByHand, "servers cannot be added at run time before 2.4: give the pool a server-template, whose slots shoal fills, or "
+          "update HAProxy to 2.6 or later");
   traits.dynamic_servers = traits.checks = false;
   return traits;
 }

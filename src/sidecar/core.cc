@@ -22,6 +22,7 @@ haproxy::SessionOptions session_options(const Options& options, std::size_t numb
 Core::Proxy::Proxy(const Options& options, std::size_t number, Rng rng, Instant now)
     : session(session_options(options, number), rng, now),
       table(servers_max(options)),
+      slots(ServerTable::kPoolsMax),
       look_at(now),
       batch_not_before(now),
       drain_poll(options.drain_poll_min),
@@ -156,8 +157,12 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
 /// False only when it is sure that no HAProxy will take it as it is.
 bool Core::is_servable(const Fact& fact) const {
   if (objection(fact, options_.policy) != Objection::kNone) return false;
-  return std::any_of(proxies_.begin(), proxies_.end(),
-                     [&fact](const Proxy& proxy) { return proxy.table.may_have_pool(fact.word.pool); });
+  return std::any_of(proxies_.begin(), proxies_.end(), [&](const Proxy& proxy) {
+    if (!proxy.table.may_have_pool(fact.word.pool)) return false;
+    if (!proxy.looked) return true;
+    const PoolNote& note = proxy.slots.pool(proxy.table.find_number(fact.word.pool));
+    return note.slots > 0 || (!note.no_dynamic && options_.method != Method::kSlots);
+  });
 }
 
 bool Core::is_in_any_table(const Fact& fact) const {
@@ -316,7 +321,7 @@ void Core::log_event(Outbox& out, EventKind kind, std::size_t proxy, const Serve
   event.text.assign_cut(text);
   if (kind == EventKind::kMembersFull) event.node.assign_cut(text);
   if (server == nullptr) return;
-  event.server = server->name;
+  event.server = name_in_haproxy(proxies_[proxy], *server);
   event.pool = server->pool;
   event.place = server->observed.address;
   if (!is_claimed(*server)) return;

@@ -25,6 +25,7 @@
 #include "sidecar/reconciler.h"
 #include "sidecar/registry.h"
 #include "sidecar/server_table.h"
+#include "sidecar/slots.h"
 #include "sidecar/verifier.h"
 
 namespace shoal::sidecar {
@@ -32,6 +33,13 @@ namespace shoal::sidecar {
 struct PoolOptions {
   haproxy::BackendName pool;
   haproxy::ServerOptions server_options;
+};
+
+/// How a server comes to stand in HAProxy.
+enum class Method : std::uint8_t {
+  kAuto,     // As kDynamic; by slots in a pool that has some and takes no servers at run time.
+  kDynamic,  // `add server` and `del server`.
+  kSlots,    // The slots of `server-template` are filled.
 };
 
 struct Options {
@@ -43,8 +51,9 @@ struct Options {
   haproxy::SessionOptions session;
   haproxy::ServerOptions server_options;  // haproxy.server_options
   std::vector<PoolOptions> pool_options;  // haproxy.pool.NAME.server_options, in place of the general ones.
-  bool check_first = false;               // haproxy.verify = "check": no request before HAProxy's own check has passed.
-  bool dry_run = false;                   // HAProxy is asked, and told nothing; what it would be told is in the outbox.
+  Method method = Method::kAuto;
+  bool check_first = false;  // haproxy.verify = "check": no request before HAProxy's own check has passed.
+  bool dry_run = false;      // HAProxy is asked, and told nothing; what it would be told is in the outbox.
   Duration reconcile_interval = 5s;
   Duration adoption_hold = 60s;
   Duration batch_gap = 5ms;  // Least time from the end of a batch to the next one.
@@ -61,6 +70,7 @@ struct ServerView {
   std::string_view node;  // Empty: no task claims it.
   std::string_view pool;
   std::string_view server;
+  haproxy::ServerName slot;  // That stands for it in HAProxy; empty = none.
   Wanted wanted;
   Observed observed;
   std::uint64_t in_flight = 0;
@@ -153,6 +163,7 @@ class Core final {
     Proxy(const Options& options, std::size_t number, Rng rng, Instant now);
     haproxy::RuntimeSession session;
     ServerTable table;
+    SlotTable slots;
     bool looked = false;  // The table has been read since the session came up.
     bool dirty = true;    // Something may want a step.
     Instant look_at;
@@ -191,11 +202,31 @@ class Core final {
   void take_look(Instant now, std::size_t proxy, std::string_view reply, Outbox& out);
   void take_row(Instant now, std::size_t proxy, const haproxy::ServerRow& row, Outbox& out);
   [[nodiscard]] bool waits_for_a_check(const Proxy& proxy) const;
+  void see(Instant now, std::size_t proxy, std::uint32_t index, const haproxy::ServerRow& row, Outbox& out);
   void take_absence(Instant now, std::size_t proxy, std::uint32_t index);
   void take_counters(Proxy& proxy, std::size_t number, const haproxy::SessionEvent& event, Outbox& out);
   void take_step_reply(Instant now, std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
   void refuse(Instant now, std::size_t proxy, Server& server, const haproxy::SessionEvent& event, Outbox& out);
+  void refused(Instant now, std::size_t proxy, Server& server, haproxy::Outcome why, const FixedString<200>& text,
+               Outbox& out);
   void note_transition(std::size_t proxy, Server& server, const Observed& before, Outbox& out);
+
+  // core_slots.cc: servers that stand in slots. `row` is the server table's.
+  [[nodiscard]] bool take_slot_row(Proxy& proxy, const haproxy::BackendName& pool, const haproxy::ServerRow& row);
+  void see_slots(Instant now, std::size_t proxy, Outbox& out);
+  [[nodiscard]] std::uint32_t row_of(Proxy& proxy, const Slot& slot);
+  void bind(Proxy& proxy, std::uint32_t slot, std::uint32_t row);
+  void unbind(Instant now, Proxy& proxy, Server& server);
+  void adopt_slot(Instant now, std::size_t proxy, std::uint32_t row, Outbox& out);
+  [[nodiscard]] bool find_slot(Instant now, std::size_t proxy, std::uint32_t row, Outbox& out);
+  void free_slot(Instant now, std::size_t proxy, std::uint32_t row, Outbox& out);
+  void fit_weight(const Proxy& proxy, const Server& server, Wanted& goal) const;
+  [[nodiscard]] bool take_static_pool(std::size_t proxy, Server& server, const haproxy::SessionEvent& event,
+                                      Outbox& out);
+  [[nodiscard]] bool take_fixed_weights(std::size_t proxy, Server& server);
+  [[nodiscard]] bool uses_slots(const Proxy& proxy, std::uint32_t pool_number) const;
+  [[nodiscard]] haproxy::ServerName name_of_slot(std::uint32_t number) const;
+  [[nodiscard]] haproxy::ServerName name_in_haproxy(const Proxy& proxy, const Server& server) const;
 
   // core_old.cc: old processes.
   void take_retired(std::size_t proxy, const haproxy::SessionEvent& event, Outbox& out);
@@ -231,7 +262,7 @@ class Core final {
   void count_shares(Instant now, Proxy& proxy);
   [[nodiscard]] PoolShare without(const Proxy& proxy, const Server& server) const;
   [[nodiscard]] bool counts_as_missing(Instant now, const Server& server, const Wanted& goal) const;
-  [[nodiscard]] bool keeps_slot(Instant now, const Server& server, const Wanted& goal) const;
+  [[nodiscard]] bool keeps_row(Instant now, const Server& server, const Wanted& goal) const;
   [[nodiscard]] bool is_forgotten(Instant now, const Server& server) const;
   void start_looks(Instant now, Outbox& out);
   void take_look_result(Instant now, std::uint32_t id, VerifyResult result);

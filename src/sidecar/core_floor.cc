@@ -159,7 +159,7 @@ bool Core::counts_as_missing(Instant now, const Server& server, const Wanted& go
 }
 
 /// Whether the table remembers a server that HAProxy does not have, although it is not wanted.
-bool Core::keeps_slot(Instant now, const Server& server, const Wanted& goal) const {
+bool Core::keeps_row(Instant now, const Server& server, const Wanted& goal) const {
   if (goal.ask == Ask::kNothing) return false;
   const bool is_to_return = server.leaving == Leaving::kKept ||
                             (server.leaving == Leaving::kNotAsked && server.was_serving && is_claimed(server));

@@ -21,6 +21,7 @@ void Core::take_retired(std::size_t number, const haproxy::SessionEvent& event, 
     const bool is_drained = server.observed.in_maintenance() && server.observed.drained;
     if ((!server.observed.present && !server.in_doubt) || is_drained) continue;
     place.id = server.id != 0 ? server.id : server.wished_id();
+    if (server.slot != Slot::kNone) place.slot_number = proxy.slots[server.slot].number;
     place.state = OldPlace::State::kThere;
     if (is_claimed(server)) standing_changed(server.fact);
   }
@@ -73,7 +74,9 @@ void Core::watch_old(Instant now, Proxy& proxy) {
     for (std::size_t slot = 0; slot < server.old.size(); ++slot) {
       OldPlace& place = server.old[slot];
       if (place.state != OldPlace::State::kThere) continue;
-      if (proxy.session.watch_old(now, slot, server.pool, server.name, place.id, i)) {
+      const bool is_slot = place.slot_number != OldPlace::kNoSlot;
+      const haproxy::ServerName name = is_slot ? name_of_slot(place.slot_number) : server.name;
+      if (proxy.session.watch_old(now, slot, server.pool, name, place.id, i)) {
         place.state = OldPlace::State::kWatched;
       }
     }

@@ -51,12 +51,19 @@ void Core::take_up(Instant now, std::size_t number, const haproxy::SessionEvent&
     Server& server = proxy.table[i];
     if (!server.used) continue;
     // Another process knows nothing of the old one's servers.
-    if (event.replaced) server.observed = Observed{};
+    if (event.replaced) {
+      server.observed = Observed{};
+      server.slot = Slot::kNone;
+    }
     server.last_step = Step::kNone;
     server.retry_at = kNever;
     server.refusals = 0;
     server.refused = haproxy::Outcome::kDone;
     server.refusal.clear();
+  }
+  if (event.replaced) {
+    proxy.slots.clear();
+    pools_changed_ = true;
   }
   all_standings_changed();
 }
@@ -86,6 +93,7 @@ void Core::take_reply(Instant now, std::size_t number, const haproxy::SessionEve
     case haproxy::CommandKind::kSetState:
     case haproxy::CommandKind::kSetWeight:
     case haproxy::CommandKind::kSetHealthDown:
+    case haproxy::CommandKind::kSetAddress:
     case haproxy::CommandKind::kDelServer: return take_step_reply(now, number, event, out);
   }
 }
@@ -97,7 +105,9 @@ void Core::take_look(Instant now, std::size_t number, std::string_view reply, Ou
   haproxy::ServerStateReader reader(reply);
   if (!reader.is_table()) return;  // Not looked: the next batch asks again.
   for (std::uint32_t i = 0; i < proxy.table.size(); ++i) proxy.table[i].seen = false;
+  for (std::uint32_t i = 0; i < proxy.slots.size(); ++i) proxy.slots[i].seen = false;
   for (haproxy::ServerRow row; reader.next(row);) take_row(now, number, row, out);
+  see_slots(now, number, out);
   counts_.malformed_rows += reader.malformed();
   for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
     if (proxy.table[i].used && !proxy.table[i].seen) take_absence(now, number, i);
@@ -128,15 +138,22 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
   const auto name = haproxy::ServerName::parse(row.server);
   if (!pool || !name) return;
   Proxy& proxy = proxies_[number];
+  if (take_slot_row(proxy, *pool, row)) return;
   const std::uint32_t index = proxy.table.find_or_add(*pool, *name);
   if (index == ServerTable::kNone) {
     ++counts_.table_full;
     return;
   }
+  see(now, number, index, row, out);
+}
+
+/// What HAProxy shows of this server of ours.
+void Core::see(Instant now, std::size_t number, std::uint32_t index, const haproxy::ServerRow& row, Outbox& out) {
+  Proxy& proxy = proxies_[number];
   Server& server = proxy.table[index];
   if (!is_claimed(server)) {
-    const std::uint32_t fact = registry_.find_server(name->view());
-    server.fact = fact != Registry::kNone && registry_[fact].word.pool == pool->view() ? fact : Registry::kNone;
+    const std::uint32_t fact = registry_.find_server(server.name.view());
+    server.fact = fact != Registry::kNone && registry_[fact].word.pool == server.pool.view() ? fact : Registry::kNone;
     if (server.fact != Registry::kNone) {
       server.stray_since = kNever;
       server.superseded = false;
@@ -155,6 +172,7 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
   seen.admin = row.admin;
   seen.weight = row.weight;
   seen.has_check = row.has_check;
+  seen.is_slot = server.slot != Slot::kNone;
   server.was_in_rotation = seen.in_rotation();
   server.was_serving = seen.admin == 0 && seen.weight > 0;
   if (!seen.in_maintenance()) {
@@ -186,6 +204,7 @@ void Core::take_row(Instant now, std::size_t number, const haproxy::ServerRow& r
 void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
   Server& server = proxies_[number].table[index];
   if (std::exchange(server.in_doubt, false) && is_claimed(server)) standing_changed(server.fact);
+  if (server.slot != Slot::kNone && !options_.dry_run) unbind(now, proxies_[number], server);
   if (server.observed.present) {
     server.observed = Observed{};
     server.in_flight = 0;
@@ -196,7 +215,7 @@ void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
   // A wanted one stays in the table even while it cannot be added: it holds the reason.
   // One that an old process may have requests for stays too.
   const bool is_wanted = goal.goal == Goal::kInRotation || goal.goal == Goal::kUnverified;
-  if (!is_wanted && !keeps_slot(now, server, goal) && !server.has_old()) proxies_[number].table.erase(index);
+  if (!is_wanted && !keeps_row(now, server, goal) && !server.has_old()) proxies_[number].table.erase(index);
 }
 
 void Core::note_transition(std::size_t number, Server& server, const Observed& before, Outbox& out) {
@@ -219,7 +238,8 @@ void Core::note_transition(std::size_t number, Server& server, const Observed& b
 void Core::take_counters(Proxy& proxy, std::size_t number, const haproxy::SessionEvent& event, Outbox& out) {
   Server& server = proxy.table[event.tag];
   if (event.outcome != haproxy::Outcome::kDone || !server.used || !server.observed.in_maintenance()) return;
-  const auto counters = haproxy::parse_counters(event.text, server.pool.view(), server.name.view());
+  const haproxy::ServerName name = name_in_haproxy(proxy, server);
+  const auto counters = haproxy::parse_counters(event.text, server.pool.view(), name.view());
   if (!counters) return;
   server.in_flight = counters->queued + counters->sessions;
   if (server.in_flight > 0 || server.observed.drained) return;
@@ -255,9 +275,15 @@ void Core::take_step_reply(Instant now, std::size_t number, const haproxy::Sessi
       ++server.observed.delete_refusals;
       server.retry_at = now + backoff(server, options_.drain_poll_max);
       return;
-    case haproxy::Outcome::kNoSuchBackend:
+    case haproxy::Outcome::kFixedWeights:
+      if (take_fixed_weights(number, server)) return;
+      return refuse(now, number, server, event, out);
     case haproxy::Outcome::kStaticBalance:
+      if (take_static_pool(number, server, event, out)) return;
+      return refuse(now, number, server, event, out);
+    case haproxy::Outcome::kNoSuchBackend:
     case haproxy::Outcome::kPermissionDenied:
+    case haproxy::Outcome::kNoSlot:  // Never HAProxy's.
     case haproxy::Outcome::kRefused: return refuse(now, number, server, event, out);
   }
 }
@@ -266,16 +292,20 @@ void Core::refuse(Instant now, std::size_t number, Server& server, const haproxy
   // The first refusal of a batch names the cause; those after it follow from it.
   if (server.refused_in_batch == counts_.batches) return;
   server.refused_in_batch = counts_.batches;
-  const FixedString<200> before = server.refusal;
-  server.refused = event.outcome;
-  server.refusal.clear();
   const haproxy::Traits& traits = proxies_[number].session.traits();
+  FixedString<200> printable;
   for (const char c : (traits.dynamic_servers ? event.text : traits.fault).substr(0, 200)) {
-    if (!server.refusal.append(std::string_view(c >= ' ' && c <= '~' ? &c : " ", 1))) break;
+    if (!printable.append(std::string_view(c >= ' ' && c <= '~' ? &c : " ", 1))) break;
   }
-  std::string_view text = server.refusal.view();
+  std::string_view text = printable.view();
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  server.refusal.assign_cut(text);
+  refused(now, number, server, event.outcome, FixedString<200>(text), out);
+}
+
+void Core::refused(Instant now, std::size_t number, Server& server, haproxy::Outcome why, const FixedString<200>& text,
+                   Outbox& out) {
+  const FixedString<200> before = std::exchange(server.refusal, text);
+  server.refused = why;
   if (server.retry_at == kNever) server.retry_at = now + backoff(server, options_.refusal_backoff_min);
   if (server.refusal == before) return;
   if (is_claimed(server)) standing_changed(server.fact);

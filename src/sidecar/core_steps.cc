@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "haproxy/versions.h"
 #include "sidecar/core.h"
 
 namespace shoal::sidecar {
@@ -94,7 +93,9 @@ bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
       server.superseded = fact.used && fact.has_word && !fact.name_taken;
       if (server.stray_since == kNever) server.stray_since = now;
     }
-    const Wanted goal = weigh(now, number, i, wanted_of(now, server), out);
+    if (claimed && !server.observed.present && server.slot == Slot::kNone) adopt_slot(now, number, i, out);
+    Wanted goal = weigh(now, number, i, wanted_of(now, server), out);
+    fit_weight(proxy, server, goal);
     const NextStep next =
         next_step(goal, claimed ? registry_[server.fact].place() : server.observed.address, server.observed, now);
     proxy.plan_at = earlier(proxy.plan_at, earlier(goal.changes_at, next.not_before));
@@ -103,6 +104,15 @@ bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
       continue;
     }
     if (next.step == Step::kAdd && !proxy.table.may_have_pool(server.pool.view())) continue;  // The next look may have.
+    if (next.step == Step::kDelete && server.slot != Slot::kNone) {
+      if (!options_.dry_run) free_slot(now, number, i, out);
+      continue;
+    }
+    const bool needs_slot = next.step == Step::kAdd && uses_slots(proxy, server.pool_number);
+    if (needs_slot && !find_slot(now, number, i, out)) {
+      proxy.plan_at = earlier(proxy.plan_at, server.retry_at);
+      continue;
+    }
     if (options_.dry_run) {
       say_step(now, number, i, goal, next.step, out);
       continue;
@@ -155,7 +165,7 @@ Core::StepCommands Core::commands_of(const Proxy& proxy, std::uint32_t index, co
   haproxy::Command command;
   command.tag = index;
   command.backend = server.pool;
-  command.server = server.name;
+  command.server = name_in_haproxy(proxy, server);
   command.options = &server_options;
   const auto add = [&](haproxy::CommandKind kind) {
     command.kind = kind;
@@ -169,30 +179,41 @@ Core::StepCommands Core::commands_of(const Proxy& proxy, std::uint32_t index, co
     command.state = state;
     add(haproxy::CommandKind::kSetState);
   };
-  const bool has_check = step == Step::kAdd ? server_options.has_check() : server.observed.has_check;
+  const Slot* const slot = server.slot == Slot::kNone ? nullptr : &proxy.slots[server.slot];
+  const bool is_added = step == Step::kAdd && slot == nullptr;
+  const bool has_check = is_added          ? server_options.has_check()
+                         : slot != nullptr ? slot->row.has_check
+                                           : server.observed.has_check;
   // One that HAProxy showed in rotation last passed its check already: a restarted HAProxy gets it back at once.
   const bool is_gated = options_.check_first && !server.was_in_rotation && has_check;
-  const bool is_gated_by_add =
-      is_gated && step == Step::kAdd &&
-      haproxy::traits_of(proxy.session.info().version.view()).gate == haproxy::Gate::kInitState;
+  const bool is_gated_by_add = is_gated && is_added && proxy.session.traits().gate == haproxy::Gate::kInitState;
   switch (step) {
     case Step::kNone: break;
     case Step::kAdd:
       command.address = registry_[server.fact].place();
-      command.id = server.wished_id();
-      command.init_down = is_gated_by_add;
-      add(haproxy::CommandKind::kAddServer);
+      if (slot != nullptr) {
+        if (slot->row.weight > 0) set_weight(0);
+        add(haproxy::CommandKind::kSetAddress);
+      } else {
+        command.id = server.wished_id();
+        command.init_down = is_gated_by_add;
+        add(haproxy::CommandKind::kAddServer);
+      }
       [[fallthrough]];
     case Step::kBringUp:
-      if (has_check) add(haproxy::CommandKind::kEnableHealth);
-      add(haproxy::CommandKind::kEnableServer);
+      if (slot != nullptr) {
+        set_state(haproxy::AdminState::kReady);  // Its checks are the configuration's, or an operator's.
+      } else {
+        if (has_check) add(haproxy::CommandKind::kEnableHealth);
+        add(haproxy::CommandKind::kEnableServer);
+      }
       // Weight 0 until here, so that nothing comes in between.
       if (is_gated && !is_gated_by_add) add(haproxy::CommandKind::kSetHealthDown);
       set_weight(goal.weight);
       break;
     case Step::kSetWeight:
       if (is_gated && server.observed.weight == 0) {  // Cut off before the gate was shut.
-        add(haproxy::CommandKind::kEnableHealth);
+        if (slot == nullptr) add(haproxy::CommandKind::kEnableHealth);
         add(haproxy::CommandKind::kSetHealthDown);
       }
       set_weight(goal.weight);

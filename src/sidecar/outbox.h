@@ -41,6 +41,8 @@ enum class EventKind : std::uint8_t {
   kOldProcessEnded,       // It has no request any more. text: why
   kOldProcessGivenUp,     // It may have requests, and is not asked any more. text: why
   kMembersFull,           // node: refused
+  kSlotFreed,             // node, server, pool, place: as kServerDeleted, where a slot stood for the server
+  kPoolBySlots,           // server, pool; text: HAProxy's words, for which its slots are filled
 };
 
 struct Event {

@@ -33,7 +33,7 @@ NextStep drain(const Observed& observed) {
 NextStep remove(const Observed& observed, Instant now) {
   if (!observed.present) return {};
   if (!observed.in_maintenance()) return take_out(observed, true);
-  const Instant quiet = observed.maintenance_since + kMaintenanceBeforeDelete;
+  const Instant quiet = observed.maintenance_since + (observed.is_slot ? Duration{} : kMaintenanceBeforeDelete);
   if (now < quiet) return {Step::kNone, quiet};
   if (!observed.drained) return {};  // Its counters are being polled; that wakes us.
   if (observed.delete_refusals > 0 && observed.delete_refusals % kRefusalsBeforePurge == 0) return {Step::kPurgeIdle};

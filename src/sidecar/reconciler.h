@@ -26,6 +26,7 @@ struct Observed {
   std::uint32_t admin = 0;
   std::uint32_t weight = 0;
   bool has_check = false;
+  bool is_slot = false;                // It is not deleted but freed, and need not be quiet for that.
   Instant maintenance_since = kNever;  // First seen in maintenance without a break; kNever when not in it.
   bool drained = false;                // Seen without a request in flight since then.
   std::uint32_t delete_refusals = 0;   // "Server still has connections attached" since then.
@@ -44,7 +45,7 @@ enum class Step : std::uint8_t {
   kSetWeight,  // weight.
   kTakeOut,    // weight 0, maintenance.
   kDrain,      // weight 0, drain.
-  kDelete,
+  kDelete,     // Of a slot: it is free for another task.
   kPurgeIdle,  // drain, maintenance: on 2.6 a request that ended after the maintenance left its connection in the pool.
 };
 

@@ -303,6 +303,18 @@ bool Registry::is_taken(const Endpoint& place) const {
   return false;
 }
 
+std::uint32_t Registry::find_place(std::string_view pool, const Endpoint& place) const {
+  if (place.port == 0 || place.addr.empty()) return kNone;
+  const std::uint64_t key = place_key(place);
+  std::uint32_t found = kNone;
+  for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
+    if (place_keys_[i] != key || facts_[i].word.pool != pool || facts_[i].name_taken) continue;
+    if (wants_its_place(facts_[i]) && !facts_[i].shadowed) return i;
+    if (!facts_[i].departed) found = i;
+  }
+  return found;
+}
+
 /// Among the tasks that are there and want requests at one place, the one that announced last has it.
 void Registry::settle_places(const Endpoint& place) {
   if (place.port == 0 || place.addr.empty()) return;

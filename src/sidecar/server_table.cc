@@ -58,6 +58,11 @@ std::uint32_t ServerTable::find_or_add(const haproxy::BackendName& pool, const h
   return index;
 }
 
+std::uint32_t ServerTable::find_number(std::string_view pool) const {
+  const std::uint32_t known = numbers_.find(pool, [this](std::uint32_t i) { return numbered_[i].view(); });
+  return known == NameIndex::kNone ? static_cast<std::uint32_t>(kPoolsMax) : known;
+}
+
 std::uint32_t ServerTable::number_of(const haproxy::BackendName& pool) {
   const std::uint32_t known = numbers_.find(pool.view(), [this](std::uint32_t i) { return numbered_[i].view(); });
   if (known != NameIndex::kNone) return known;

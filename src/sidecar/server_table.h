@@ -1,5 +1,6 @@
 // The servers of one HAProxy that are shoal's: those that a task claims and those with our prefix that stand there.
-// Slots are stable, so that a command under way can name its server by index.
+// Rows are stable, so that a command under way can name its server by index. A row is called as the task's server would
+// be, also where a slot (slots.h) stands for it.
 #pragma once
 
 #include <array>
@@ -10,6 +11,7 @@
 #include "base/time.h"
 #include "haproxy/runtime_session.h"
 #include "sidecar/reconciler.h"
+#include "sidecar/slots.h"
 
 namespace shoal::sidecar {
 
@@ -27,7 +29,9 @@ struct OldPlace {
     kThere,    // Not asked about: its task has not said that it goes.
     kWatched,  // Its requests are counted.
   };
+  static constexpr std::uint32_t kNoSlot = 0xffffffff;
   std::uint32_t id = 0;
+  std::uint32_t slot_number = kNoSlot;
   std::uint16_t in_flight = 0;  // More count as 65,535.
   State state = State::kNone;
 };
@@ -39,8 +43,9 @@ struct Server {
   haproxy::ServerName name;
   std::uint32_t fact = NameIndex::kNone;  // Who claims it; kNone = a stray.
   Instant stray_since = kNever;
-  bool superseded = false;  // Its task has another server by now: no stranger, and not to be waited for.
-  std::uint32_t id = 0;     // HAProxy's, from the last look.
+  bool superseded = false;           // Its task has another server by now: no stranger, and not to be waited for.
+  std::uint32_t id = 0;              // HAProxy's, from the last look.
+  std::uint32_t slot = Slot::kNone;  // Its slot, if it is no server of its own.
   Observed observed;
   bool was_in_rotation = false;  // When it was last seen, in this or an earlier HAProxy.
   bool was_serving = false;      // Nobody held it back when it was last seen, in this or an earlier HAProxy.
@@ -87,7 +92,7 @@ class ServerTable {
   std::uint32_t find_or_add(const haproxy::BackendName& pool, const haproxy::ServerName& name);
   void erase(std::uint32_t index);
 
-  /// Slots, unused ones included.
+  /// Rows, unused ones included.
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(servers_.size()); }
   [[nodiscard]] std::size_t used() const { return index_.size(); }
   [[nodiscard]] Server& operator[](std::uint32_t index) { return servers_[index]; }
@@ -96,12 +101,15 @@ class ServerTable {
   /// The pools that HAProxy has, as `show backend` said.
   void begin_pools() { pools_.clear(), pools_cut_ = false; }
   void add_pool(const haproxy::BackendName& pool);
+  /// kPoolsMax when there are more than that, or it is in none of our rows.
+  [[nodiscard]] std::uint32_t find_number(std::string_view pool) const;
+  [[nodiscard]] std::uint32_t number_of(const haproxy::BackendName& pool);
+  /// REQUIRES: a number that one of them gave, and not kPoolsMax.
+  [[nodiscard]] const haproxy::BackendName& pool_name(std::uint32_t number) const { return numbered_[number]; }
   /// True also when nothing is known yet or the list did not fit: then HAProxy's answer decides.
   [[nodiscard]] bool may_have_pool(std::string_view pool) const;
 
  private:
-  [[nodiscard]] std::uint32_t number_of(const haproxy::BackendName& pool);
-
   FixedVector<Server> servers_;
   FixedVector<std::uint32_t> free_;
   NameIndex index_;  // By "pool/name".

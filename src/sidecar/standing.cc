@@ -108,13 +108,15 @@ void explain_refusal(const Server& server, std::string_view socket, Standing& st
     case haproxy::Outcome::kStaticBalance:
       return because(
           standing, Reason::kFix,
-          "the backend `%.*s` takes no servers at run time; give it `balance leastconn`, roundrobin or random "
-          "(HAProxy: %.*s)",
-          pool_size, pool, text_size, server.refusal.view().data());
+          "the backend `%.*s` takes no servers at run time; give it `balance leastconn`, roundrobin or random, or a "
+          "server-template (haproxy.method)",
+          pool_size, pool);
     case haproxy::Outcome::kPermissionDenied:
       return because(standing, Reason::kFix,
                      "HAProxy's socket %.*s is below level admin; write `stats socket %.*s level admin` in haproxy.cfg",
                      static_cast<int>(socket.size()), socket.data(), static_cast<int>(socket.size()), socket.data());
+    case haproxy::Outcome::kNoSlot:
+      return because(standing, Reason::kFix, "%.*s", text_size, server.refusal.view().data());
     case haproxy::Outcome::kDone:
     case haproxy::Outcome::kAlreadyThere:
     case haproxy::Outcome::kNoSuchServer:
@@ -122,6 +124,7 @@ void explain_refusal(const Server& server, std::string_view socket, Standing& st
     case haproxy::Outcome::kStillUsed:
     case haproxy::Outcome::kNotInMaintenance:
     case haproxy::Outcome::kNoCheck:
+    case haproxy::Outcome::kFixedWeights:
     case haproxy::Outcome::kRefused:
       return because(standing, Reason::kFix, "HAProxy refused the server: %.*s; see haproxy.server_options", text_size,
                      server.refusal.view().data());
@@ -180,6 +183,9 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
       continue;
     }
     const bool is_present = server != nullptr && server->observed.present;
+    if (server != nullptr && server->slot != Slot::kNone) {
+      result.server = announce::ServerName(name_in_haproxy(proxy, *server).view());
+    }
     result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
                          same_place(server->observed.address, fact.place());
     const bool is_in_doubt = server != nullptr && server->in_doubt;
@@ -268,13 +274,14 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
   if (server == nullptr) return because(standing, Reason::kRetry, "the sidecar's table of servers is full");
   if (server->refused != haproxy::Outcome::kDone) return explain_refusal(*server, socket, standing);
   if (server->observed.is_operators()) {
+    const haproxy::ServerName name = name_in_haproxy(proxy, *server);
     return because(
         standing, Reason::kFix,
         "an operator has put the server into %s on HAProxy's socket %.*s; `set server %.*s/%.*s state ready` "
         "ends it",
         server->observed.in_maintenance() ? "maintenance" : "drain", socket_size, socket.data(),
-        static_cast<int>(server->pool.view().size()), server->pool.view().data(),
-        static_cast<int>(server->name.view().size()), server->name.view().data());
+        static_cast<int>(server->pool.view().size()), server->pool.view().data(), static_cast<int>(name.view().size()),
+        name.view().data());
   }
   if (server->observed.present && server->observed.admin == 0 && server->observed.weight > 0 &&
       !server->observed.in_rotation()) {
@@ -295,6 +302,7 @@ ServerView Core::view_of(Instant now, std::size_t proxy, std::uint32_t index) co
   if (is_claimed(server)) view.node = registry_[server.fact].node;
   view.pool = server.pool.view();
   view.server = server.name.view();
+  if (server.slot != Slot::kNone) view.slot = name_in_haproxy(proxies_[proxy], server);
   view.wanted = wanted_of(now, server);
   view.observed = server.observed;
   view.in_flight = server.in_flight + server.old_in_flight();

@@ -22,9 +22,9 @@ bool inside(std::string_view part, std::string_view whole) {
 
 void answers(std::string_view reply) {
   constexpr CommandKind kKinds[] = {
-      CommandKind::kShowInfo,  CommandKind::kShowBackend,  CommandKind::kShowServersState, CommandKind::kShowStat,
-      CommandKind::kAddServer, CommandKind::kEnableHealth, CommandKind::kEnableServer,     CommandKind::kSetState,
-      CommandKind::kSetWeight, CommandKind::kDelServer};
+      CommandKind::kShowInfo,   CommandKind::kShowBackend,  CommandKind::kShowServersState, CommandKind::kShowStat,
+      CommandKind::kAddServer,  CommandKind::kEnableHealth, CommandKind::kEnableServer,     CommandKind::kSetState,
+      CommandKind::kSetAddress, CommandKind::kSetWeight,    CommandKind::kDelServer};
   for (const CommandKind kind : kKinds) SHOAL_ASSERT(!to_text(judge(kind, reply)).empty());
   (void)parse_info(reply);
 

@@ -1,0 +1,221 @@
+// Servers that stand in slots: which slot is whose, who gets a free one, when it is free again.
+//
+// A row of the table has a slot from the moment its address is to be written. From then on what HAProxy shows of the
+// slot is what the row has, and everything else goes as with a server of its own.
+#include <cstdio>
+#include <utility>
+
+#include "sidecar/core.h"
+
+namespace shoal::sidecar {
+namespace {
+
+/// Nobody's: no task claims what stands there.
+bool is_stray(const Server& server) { return server.fact == Registry::kNone; }
+
+}  // namespace
+
+haproxy::ServerName Core::name_of_slot(std::uint32_t number) const {
+  char digits[12];
+  std::snprintf(digits, sizeof digits, "%u", static_cast<unsigned>(number));
+  FixedString<128> text;
+  SHOAL_ASSERT(text.append(options_.registry.server_prefix) && text.append(digits));
+  return *haproxy::ServerName::parse(text);
+}
+
+/// What HAProxy calls it.
+haproxy::ServerName Core::name_in_haproxy(const Proxy& proxy, const Server& server) const {
+  return server.slot == Slot::kNone ? server.name : name_of_slot(proxy.slots[server.slot].number);
+}
+
+bool Core::uses_slots(const Proxy& proxy, std::uint32_t pool_number) const {
+  const PoolNote& note = proxy.slots.pool(pool_number);
+  switch (options_.method) {
+    case Method::kAuto: return note.slots > 0 && (note.no_dynamic || !proxy.session.traits().dynamic_servers);
+    case Method::kDynamic: return false;
+    case Method::kSlots: return true;
+  }
+  SHOAL_UNREACHABLE();
+}
+
+// ---- the look
+
+/// True when the row is a slot's.
+bool Core::take_slot_row(Proxy& proxy, const haproxy::BackendName& pool, const haproxy::ServerRow& row) {
+  const auto number = slot_number(row.server, options_.registry.server_prefix.view());
+  if (!number) return false;
+  const std::uint32_t pool_number = proxy.table.number_of(pool);
+  const std::uint32_t index =
+      pool_number < ServerTable::kPoolsMax ? proxy.slots.find_or_add(pool_number, *number) : SlotTable::kNone;
+  if (index == SlotTable::kNone) {
+    ++counts_.table_full;
+    return true;
+  }
+  Slot& slot = proxy.slots[index];
+  slot.seen = true;
+  slot.row = row;
+  slot.row.backend = slot.row.server = {};  // Views into the reply.
+  slot.row.admin &= ~haproxy::kAdminConfigured;
+  return true;
+}
+
+/// After all rows have been read: what each slot that is not free says of its server.
+void Core::see_slots(Instant now, std::size_t number, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  if (proxy.slots.count()) pools_changed_ = true;
+  for (std::uint32_t i = 0; i < proxy.slots.size(); ++i) {
+    Slot& slot = proxy.slots[i];
+    if (!slot.seen) continue;
+    if (slot.server != Slot::kNone) {
+      Server& server = proxy.table[slot.server];
+      const bool has_address = is_claimed(server) && same_place(slot.row.address, registry_[server.fact].place());
+      // The address was not written: the batch broke off, or it was refused.
+      if (!server.observed.present && slot.in_maintenance() && !has_address) {
+        if (!options_.dry_run) unbind(now, proxy, server);
+        continue;
+      }
+    }
+    if (slot.server == Slot::kNone || is_stray(proxy.table[slot.server])) {
+      const std::uint32_t row = row_of(proxy, slot);
+      if (row != ServerTable::kNone) bind(proxy, i, row);
+    }
+    if (slot.server != Slot::kNone) see(now, number, slot.server, slot.row, out);
+  }
+}
+
+/// The row that a slot without one, or with a stray's, belongs to by its address; kNone: it is free.
+std::uint32_t Core::row_of(Proxy& proxy, const Slot& slot) {
+  const bool is_unused = slot.server == Slot::kNone && slot.in_maintenance();
+  if (is_unused && (slot.row.weight == 0 || slot.is_fresh())) return ServerTable::kNone;
+  const haproxy::BackendName& pool = proxy.table.pool_name(slot.pool);
+  const std::uint32_t fact = registry_.find_place(pool.view(), slot.row.address);
+  if (fact != Registry::kNone) {
+    const std::uint32_t row = proxy.table.find_or_add(pool, registry_[fact].server);
+    const bool has_another =
+        row != ServerTable::kNone && (proxy.table[row].observed.present || proxy.table[row].slot != Slot::kNone);
+    if (!has_another) return row;
+  }
+  // In maintenance with a weight: an operator's mark on what nobody claims.
+  if (is_unused) return ServerTable::kNone;
+  return slot.server != Slot::kNone ? slot.server : proxy.table.find_or_add(pool, name_of_slot(slot.number));
+}
+
+// ---- who has which
+
+/// What a stray had in the slot goes over to its new row.
+void Core::bind(Proxy& proxy, std::uint32_t index, std::uint32_t row) {
+  Slot& slot = proxy.slots[index];
+  const std::uint32_t before = std::exchange(slot.server, row);
+  Server& server = proxy.table[row];
+  server.slot = index;
+  server.id = slot.row.id;
+  if (before == Slot::kNone || before == row) return;
+  const Server& stray = proxy.table[before];
+  server.observed = stray.observed;
+  server.was_in_rotation = stray.was_in_rotation;
+  server.was_serving = stray.was_serving;
+  server.in_flight = stray.in_flight;
+  server.old = stray.old;
+  proxy.table.erase(before);
+}
+
+void Core::unbind(Instant now, Proxy& proxy, Server& server) {
+  proxy.slots.free(std::exchange(server.slot, Slot::kNone), now);
+  if (!std::exchange(proxy.slots.pool(server.pool_number).someone_waits, false)) return;
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
+    Server& waiting = proxy.table[i];
+    if (!waiting.used || waiting.pool_number != server.pool_number) continue;
+    if (waiting.refused == haproxy::Outcome::kNoSlot) waiting.retry_at = kNever;
+  }
+  proxy.dirty = true;
+}
+
+/// A task's row without a server: there may be a slot with its address, which was a stray's until its word came.
+void Core::adopt_slot(Instant now, std::size_t number, std::uint32_t row, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  Server& server = proxy.table[row];
+  if (proxy.slots.pool(server.pool_number).slots == 0) return;
+  const Endpoint place = registry_[server.fact].place();
+  for (std::uint32_t i = 0; i < proxy.slots.size(); ++i) {
+    const Slot& slot = proxy.slots[i];
+    if (!slot.seen || slot.pool != server.pool_number || !same_place(slot.row.address, place)) continue;
+    const bool is_nobodys =
+        slot.server == Slot::kNone ? !slot.in_maintenance() || slot.row.weight > 0 : is_stray(proxy.table[slot.server]);
+    if (!is_nobodys) continue;
+    bind(proxy, i, row);
+    return see(now, number, row, proxy.slots[i].row, out);
+  }
+}
+
+/// Before its address is written. False when there is none: then the row is refused, and tried again.
+bool Core::find_slot(Instant now, std::size_t number, std::uint32_t row, Outbox& out) {
+  Proxy& proxy = proxies_[number];
+  Server& server = proxy.table[row];
+  if (server.slot != Slot::kNone) return true;
+  if (server.retry_at != kNever && now < server.retry_at) return false;
+  const std::uint32_t index = proxy.slots.find_free(server.pool_number, registry_[server.fact].place());
+  if (index != SlotTable::kNone) {
+    bind(proxy, index, row);
+    return true;
+  }
+  PoolNote& note = proxy.slots.pool(server.pool_number);
+  note.someone_waits = true;
+  char text[200];
+  const int pool_size = static_cast<int>(server.pool.view().size());
+  if (note.slots > 0) {
+    std::snprintf(text, sizeof text,
+                  "all %u slots of the backend `%.*s` are taken; give its server-template more, and reload HAProxy",
+                  static_cast<unsigned>(note.slots), pool_size, server.pool.view().data());
+  } else {
+    std::snprintf(text, sizeof text,
+                  "the backend `%.*s` has no slots for haproxy.method = \"slots\"; add `server-template %.*s 1-50 "
+                  "127.0.0.1:1 disabled` to it",
+                  pool_size, server.pool.view().data(), static_cast<int>(options_.registry.server_prefix.size()),
+                  options_.registry.server_prefix.view().data());
+  }
+  server.retry_at = kNever;
+  refused(now, number, server, haproxy::Outcome::kNoSlot, FixedString<200>(text), out);
+  return false;
+}
+
+/// In place of a delete: the slot stays in maintenance with weight 0, and the next task may have it.
+void Core::free_slot(Instant now, std::size_t number, std::uint32_t row, Outbox& out) {
+  log_event(out, EventKind::kSlotFreed, number, &proxies_[number].table[row], {});
+  take_absence(now, number, row);
+}
+
+// ---- pools with a static algorithm
+
+/// True when HAProxy's refusal of `add server` is no matter, since the pool has slots.
+bool Core::take_static_pool(std::size_t number, Server& server, const haproxy::SessionEvent& event, Outbox& out) {
+  if (server.pool_number >= ServerTable::kPoolsMax) return false;
+  Proxy& proxy = proxies_[number];
+  PoolNote& note = proxy.slots.pool(server.pool_number);
+  if (!std::exchange(note.no_dynamic, true)) pools_changed_ = true;
+  if (!uses_slots(proxy, server.pool_number)) return false;
+  note.fixed_weights = true;
+  server.last_step = Step::kNone;
+  server.retry_at = kNever;
+  proxy.dirty = true;
+  if (!std::exchange(note.told, true)) log_event(out, EventKind::kPoolBySlots, number, &server, event.text);
+  return true;
+}
+
+/// True when that was news: the next try is made with the weight that the pool takes.
+bool Core::take_fixed_weights(std::size_t number, Server& server) {
+  if (server.slot == Slot::kNone) return false;
+  PoolNote& note = proxies_[number].slots.pool(server.pool_number);
+  if (std::exchange(note.fixed_weights, true)) return false;
+  server.last_step = Step::kNone;
+  return true;
+}
+
+/// A static algorithm has one weight for each server, the configured one.
+void Core::fit_weight(const Proxy& proxy, const Server& server, Wanted& goal) const {
+  if (server.slot == Slot::kNone || goal.weight == 0) return;
+  const std::uint32_t configured = proxy.slots[server.slot].row.configured_weight;
+  if (!proxy.slots.pool(server.pool_number).fixed_weights || configured == 0) return;
+  goal.weight = static_cast<std::uint16_t>(configured);
+}
+
+}  // namespace shoal::sidecar
