@@ -193,7 +193,7 @@ bool Core::take_static_pool(std::size_t number, Server& server, const haproxy::S
   PoolNote& note = proxy.slots.pool(server.pool_number);
   if (!std::exchange(note.no_dynamic, true)) pools_changed_ = true;
   if (!uses_slots(proxy, server.pool_number)) return false;
-  note.fixed_weights = true;
+  if (!std::exchange(note.fixed_weights, true)) note.fixed_batch = counts_.batches;
   server.last_step = Step::kNone;
   server.retry_at = kNever;
   proxy.dirty = true;
@@ -201,12 +201,14 @@ bool Core::take_static_pool(std::size_t number, Server& server, const haproxy::S
   return true;
 }
 
-/// True when that was news: the next try is made with the weight that the pool takes.
+/// True when the weight was sent before that was known: the next try is made with the one that the pool takes.
 bool Core::take_fixed_weights(std::size_t number, Server& server) {
   if (server.slot == Slot::kNone) return false;
   PoolNote& note = proxies_[number].slots.pool(server.pool_number);
-  if (std::exchange(note.fixed_weights, true)) return false;
+  if (!std::exchange(note.fixed_weights, true)) note.fixed_batch = counts_.batches;
+  if (server.step_batch > note.fixed_batch) return false;
   server.last_step = Step::kNone;
+  server.retry_at = kNever;
   return true;
 }
 

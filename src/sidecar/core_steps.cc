@@ -113,6 +113,7 @@ bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
       proxy.plan_at = earlier(proxy.plan_at, server.retry_at);
       continue;
     }
+    if (needs_slot) fit_weight(proxy, server, goal);
     if (options_.dry_run) {
       say_step(now, number, i, goal, next.step, out);
       continue;

@@ -36,12 +36,13 @@ struct Slot {
 
 /// What is known of a pool beside its servers.
 struct PoolNote {
-  std::uint32_t slots = 0;     // That HAProxy showed in its last look.
-  bool had_slots = false;      // In the look before.
-  bool no_dynamic = false;     // It has refused `add server` because of its algorithm.
-  bool fixed_weights = false;  // It has refused a weight other than 0 and the configured one.
-  bool told = false;           // That its slots are filled.
-  bool someone_waits = false;  // For a slot.
+  std::uint32_t slots = 0;        // That HAProxy showed in its last look.
+  bool had_slots = false;         // In the look before.
+  bool no_dynamic = false;        // It has refused `add server` because of its algorithm.
+  bool fixed_weights = false;     // It has refused a weight other than 0 and the configured one.
+  std::uint64_t fixed_batch = 0;  // The batch that brought that answer.
+  bool told = false;              // That its slots are filled.
+  bool someone_waits = false;     // For a slot.
 };
 
 /// The number of a slot's name; nothing for any other server.

@@ -96,7 +96,7 @@ void explain_reach(const Fact& fact, Standing& standing) {
   }
 }
 
-void explain_refusal(const Server& server, std::string_view socket, Standing& standing) {
+void explain_refusal(const Server& server, bool has_slots, std::string_view socket, Standing& standing) {
   const int pool_size = static_cast<int>(server.pool.view().size());
   const int text_size = static_cast<int>(server.refusal.size());
   const char* pool = server.pool.view().data();
@@ -116,7 +116,9 @@ void explain_refusal(const Server& server, std::string_view socket, Standing& st
                      "HAProxy's socket %.*s is below level admin; write `stats socket %.*s level admin` in haproxy.cfg",
                      static_cast<int>(socket.size()), socket.data(), static_cast<int>(socket.size()), socket.data());
     case haproxy::Outcome::kNoSlot:
-      return because(standing, Reason::kFix, "%.*s", text_size, server.refusal.view().data());
+      // Another task's end frees one.
+      return because(standing, has_slots ? Reason::kRetry : Reason::kFix, "%.*s", text_size,
+                     server.refusal.view().data());
     case haproxy::Outcome::kDone:
     case haproxy::Outcome::kAlreadyThere:
     case haproxy::Outcome::kNoSuchServer:
@@ -257,12 +259,14 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
                          Standing& standing) const {
   const std::string_view socket = options_.sockets[number];
   const int socket_size = static_cast<int>(socket.size());
+  const bool has_slots = server != nullptr && proxy.slots.pool(server->pool_number).slots > 0;
   if (!proxy.looked) {
     return because(standing, Reason::kRetry, "HAProxy's table at %.*s has not been read yet", socket_size,
                    socket.data());
   }
   if (fact.departs()) {
-    if (server != nullptr && server->refused != haproxy::Outcome::kDone) explain_refusal(*server, socket, standing);
+    if (server != nullptr && server->refused != haproxy::Outcome::kDone)
+      explain_refusal(*server, has_slots, socket, standing);
     return;
   }
   if (!proxy.table.may_have_pool(fact.word.pool)) {
@@ -272,7 +276,7 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
                    pool.text);
   }
   if (server == nullptr) return because(standing, Reason::kRetry, "the sidecar's table of servers is full");
-  if (server->refused != haproxy::Outcome::kDone) return explain_refusal(*server, socket, standing);
+  if (server->refused != haproxy::Outcome::kDone) return explain_refusal(*server, has_slots, socket, standing);
   if (server->observed.is_operators()) {
     const haproxy::ServerName name = name_in_haproxy(proxy, *server);
     return because(

@@ -292,7 +292,7 @@ def merged(base, more):
 # --- HAProxy
 # -----------------------------------------------------------------------------------------------------------
 
-_ADMIN_HOLDS = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40
+_ADMIN_HOLDS = 0x1B | 0x20 | 0x40  # Maintenance or drain. Not 4: `disabled` in the configuration, and long enabled since.
 
 
 class Server:
@@ -344,11 +344,11 @@ class HAProxy:
     restart."""
 
     def __init__(self, scene, name="haproxy", pools=(POOL,), tcp_pools=(), bare=False, hold=True, balance=None,
-                 extra_backends="", repeats_posts=False):
+                 extra_backends="", repeats_posts=False, slots=0):
         """The first pool is the frontend's; another is reached by `Host: NAME`, a TCP pool on a port of its own.
-        `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does. `repeats_posts`:
+        `slots`: so many in each pool, by a server-template. `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does. `repeats_posts`:
         of a killed worker too, where the packaged file leaves that to who knows the application."""
-        self.repeats_posts = repeats_posts
+        self.repeats_posts, self.slots = repeats_posts, slots
         self.scene, self.name = scene, name
         self.http_port, self.tcp_ports = free_port(), {pool: free_port() for pool in tcp_pools}
         self.socket = scene.path(f"{name}.sock")
@@ -372,6 +372,8 @@ class HAProxy:
         if balance:
             pool_lines, found = re.subn(r"(?m)^( *)balance \S+", rf"\g<1>balance {balance}", pool_lines)
             check(found == 1, f"packaging/haproxy.cfg has {found} lines with balance")
+        if self.slots:
+            pool_lines += f"    server-template shoal- 1-{self.slots} 127.0.0.1:1 disabled check inter 500ms\n"
         hold_line = re.search(r"(?m)^ *http-request (lua\.shoal_hold .*)$", pool_lines)
         for pool in pools:
             head += f"\nbackend {pool}\n    {pool_lines.lstrip()}"
@@ -433,6 +435,11 @@ class HAProxy:
     def in_rotation(self, node, pool=POOL):
         server = self.server_of(node, pool)
         return bool(server and server.in_rotation)
+
+    def slot_at(self, port, pool=POOL):
+        """The slot that stands for whoever serves at this port."""
+        rows = [s for s in self.servers(pool) or [] if s.port == port and re.fullmatch(r"shoal-\d+", s.name)]
+        return max(rows, key=lambda s: s.in_rotation, default=None)
 
     def wait_in_rotation(self, *nodes, timeout=15, pool=POOL):
         try:
