@@ -134,13 +134,16 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
   for (Proxy& proxy : proxies_) {
     proxy.old_at = now;
     proxy.dirty = proxy.dirty || left_a_server;
-    std::uint32_t slot = proxy.table.find(pool->view(), fact.server.view());
-    if (slot == ServerTable::kNone && wants_rotation) {
-      slot = proxy.table.find_or_add(*pool, fact.server);
-      if (slot == ServerTable::kNone) ++counts_.table_full;
+    std::uint32_t row = proxy.table.find(pool->view(), fact.server.view());
+    const bool has_none = row == ServerTable::kNone || !(proxy.table[row].observed.present || proxy.table[row].bound());
+    const std::uint32_t orphan = has_none ? find_orphan(proxy, pool->view(), fact.place()) : SlotTable::kNone;
+    if (row == ServerTable::kNone && (wants_rotation || orphan != SlotTable::kNone)) {
+      row = proxy.table.find_or_add(*pool, fact.server);
+      if (row == ServerTable::kNone) ++counts_.table_full;
     }
-    if (slot == ServerTable::kNone) continue;
-    Server& server = proxy.table[slot];
+    if (row == ServerTable::kNone) continue;
+    if (orphan != SlotTable::kNone) adopt_slot(now, proxy, orphan, row);
+    Server& server = proxy.table[row];
     server.fact = index;
     server.stray_since = kNever;
     server.superseded = false;
@@ -167,10 +170,10 @@ bool Core::is_servable(const Fact& fact) const {
 
 bool Core::is_in_any_table(const Fact& fact) const {
   return std::any_of(proxies_.begin(), proxies_.end(), [&fact](const Proxy& proxy) {
-    const std::uint32_t slot = proxy.table.find(fact.word.pool, fact.server.view());
-    if (slot == ServerTable::kNone) return false;
+    const std::uint32_t row = proxy.table.find(fact.word.pool, fact.server.view());
+    if (row == ServerTable::kNone) return false;
     // A held one is put back when HAProxy restarts.
-    return proxy.table[slot].observed.present || proxy.table[slot].leaving == Leaving::kKept;
+    return proxy.table[row].observed.present || proxy.table[row].leaving == Leaving::kKept;
   });
 }
 

@@ -21,7 +21,7 @@ void Core::take_retired(std::size_t number, const haproxy::SessionEvent& event, 
     const bool is_drained = server.observed.in_maintenance() && server.observed.drained;
     if ((!server.observed.present && !server.in_doubt) || is_drained) continue;
     place.id = server.id != 0 ? server.id : server.wished_id();
-    if (server.slot != Slot::kNone) place.slot_number = proxy.slots[server.slot].number;
+    if (server.bound()) place.slot_number = proxy.slots[server.slot].number;
     place.state = OldPlace::State::kThere;
     if (is_claimed(server)) standing_changed(server.fact);
   }

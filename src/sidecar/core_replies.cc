@@ -172,7 +172,7 @@ void Core::see(Instant now, std::size_t number, std::uint32_t index, const hapro
   seen.admin = row.admin;
   seen.weight = row.weight;
   seen.has_check = row.has_check;
-  seen.is_slot = server.slot != Slot::kNone;
+  seen.is_slot = server.bound();
   server.was_in_rotation = seen.in_rotation();
   server.was_serving = seen.admin == 0 && seen.weight > 0;
   if (!seen.in_maintenance()) {
@@ -204,7 +204,7 @@ void Core::see(Instant now, std::size_t number, std::uint32_t index, const hapro
 void Core::take_absence(Instant now, std::size_t number, std::uint32_t index) {
   Server& server = proxies_[number].table[index];
   if (std::exchange(server.in_doubt, false) && is_claimed(server)) standing_changed(server.fact);
-  if (server.slot != Slot::kNone && !options_.dry_run) unbind(now, proxies_[number], server);
+  if (server.bound() && !options_.dry_run) unbind(now, proxies_[number], server);
   if (server.observed.present) {
     server.observed = Observed{};
     server.in_flight = 0;
@@ -247,6 +247,9 @@ void Core::take_counters(Proxy& proxy, std::size_t number, const haproxy::Sessio
   proxy.dirty = true;
   proxy.drain_poll = options_.drain_poll_min;
   if (is_claimed(server)) standing_changed(server.fact);
+  // Nobody's, and out before we came: another task may have it.
+  const bool is_spare = server.bound() && server.fact == Registry::kNone;
+  if (is_spare && !options_.dry_run) return take_absence(now_, number, event.tag);
   if (!server.has_old()) log_event(out, EventKind::kServerDrained, number, &server, {});
 }
 

@@ -25,7 +25,7 @@ haproxy::ServerName Core::name_of_slot(std::uint32_t number) const {
 
 /// What HAProxy calls it.
 haproxy::ServerName Core::name_in_haproxy(const Proxy& proxy, const Server& server) const {
-  return server.slot == Slot::kNone ? server.name : name_of_slot(proxy.slots[server.slot].number);
+  return !server.bound() ? server.name : name_of_slot(proxy.slots[server.slot].number);
 }
 
 bool Core::uses_slots(const Proxy& proxy, std::uint32_t pool_number) const {
@@ -56,6 +56,8 @@ bool Core::take_slot_row(Proxy& proxy, const haproxy::BackendName& pool, const h
   slot.row = row;
   slot.row.backend = slot.row.server = {};  // Views into the reply.
   slot.row.admin &= ~haproxy::kAdminConfigured;
+  if (slot.is_fresh()) slot.is_clean = true;
+  if (!slot.in_maintenance()) slot.is_clean = false;
   return true;
 }
 
@@ -83,20 +85,19 @@ void Core::see_slots(Instant now, std::size_t number, Outbox& out) {
   }
 }
 
-/// The row that a slot without one, or with a stray's, belongs to by its address; kNone: it is free.
+/// The row that a slot without one, or with a stray's, belongs to by its address; kNone: it is free. One in maintenance
+/// of which it is not known whether requests are in flight gets a row too, until that is known.
 std::uint32_t Core::row_of(Proxy& proxy, const Slot& slot) {
-  const bool is_unused = slot.server == Slot::kNone && slot.in_maintenance();
-  if (is_unused && (slot.row.weight == 0 || slot.is_fresh())) return ServerTable::kNone;
+  if (slot.is_free() && (slot.row.weight == 0 || slot.is_fresh())) return ServerTable::kNone;
   const haproxy::BackendName& pool = proxy.table.pool_name(slot.pool);
   const std::uint32_t fact = registry_.find_place(pool.view(), slot.row.address);
   if (fact != Registry::kNone) {
     const std::uint32_t row = proxy.table.find_or_add(pool, registry_[fact].server);
     const bool has_another =
-        row != ServerTable::kNone && (proxy.table[row].observed.present || proxy.table[row].slot != Slot::kNone);
+        row != ServerTable::kNone && (proxy.table[row].observed.present || proxy.table[row].bound());
     if (!has_another) return row;
   }
-  // In maintenance with a weight: an operator's mark on what nobody claims.
-  if (is_unused) return ServerTable::kNone;
+  if (slot.is_free()) return ServerTable::kNone;
   return slot.server != Slot::kNone ? slot.server : proxy.table.find_or_add(pool, name_of_slot(slot.number));
 }
 
@@ -120,6 +121,9 @@ void Core::bind(Proxy& proxy, std::uint32_t index, std::uint32_t row) {
 }
 
 void Core::unbind(Instant now, Proxy& proxy, Server& server) {
+  Slot& slot = proxy.slots[server.slot];
+  const bool is_drained = server.observed.in_maintenance() && server.observed.drained;
+  slot.is_clean = slot.is_fresh() || is_drained || (slot.is_clean && !server.observed.present);
   proxy.slots.free(std::exchange(server.slot, Slot::kNone), now);
   if (!std::exchange(proxy.slots.pool(server.pool_number).someone_waits, false)) return;
   for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
@@ -130,28 +134,46 @@ void Core::unbind(Instant now, Proxy& proxy, Server& server) {
   proxy.dirty = true;
 }
 
-/// A task's row without a server: there may be a slot with its address, which was a stray's until its word came.
-void Core::adopt_slot(Instant now, std::size_t number, std::uint32_t row, Outbox& out) {
-  Proxy& proxy = proxies_[number];
-  Server& server = proxy.table[row];
-  if (proxy.slots.pool(server.pool_number).slots == 0) return;
-  const Endpoint place = registry_[server.fact].place();
+/// The slot that has this place and is nobody's: a stray's until now, an operator's mark, or one of which it is not
+/// known whether it has requests.
+std::uint32_t Core::find_orphan(const Proxy& proxy, std::string_view pool, const Endpoint& place) const {
+  const std::uint32_t pool_number = proxy.table.find_number(pool);
+  if (proxy.slots.pool(pool_number).slots == 0) return SlotTable::kNone;
   for (std::uint32_t i = 0; i < proxy.slots.size(); ++i) {
     const Slot& slot = proxy.slots[i];
-    if (!slot.seen || slot.pool != server.pool_number || !same_place(slot.row.address, place)) continue;
-    const bool is_nobodys =
-        slot.server == Slot::kNone ? !slot.in_maintenance() || slot.row.weight > 0 : is_stray(proxy.table[slot.server]);
-    if (!is_nobodys) continue;
-    bind(proxy, i, row);
-    return see(now, number, row, proxy.slots[i].row, out);
+    if (!slot.seen || slot.pool != pool_number || !same_place(slot.row.address, place)) continue;
+    const bool is_orphan =
+        slot.server == Slot::kNone ? !slot.is_free() || slot.row.weight > 0 : is_stray(proxy.table[slot.server]);
+    if (is_orphan) return i;
   }
+  return SlotTable::kNone;
+}
+
+/// A task's row without a server, and a slot that stands for it already.
+void Core::adopt_slot(Instant now, Proxy& proxy, std::uint32_t index, std::uint32_t row) {
+  bind(proxy, index, row);
+  const haproxy::ServerRow& shown = proxy.slots[index].row;
+  Server& server = proxy.table[row];
+  Observed& seen = server.observed;
+  const bool was_in_maintenance = seen.in_maintenance();
+  seen.present = seen.is_slot = true;
+  seen.address = shown.address;
+  seen.op_state = shown.op_state;
+  seen.admin = shown.admin;
+  seen.weight = shown.weight;
+  seen.has_check = shown.has_check;
+  if (seen.in_maintenance() && !was_in_maintenance) {
+    seen.maintenance_since = now;
+    proxy.drain_poll_at = now;
+  }
+  proxy.dirty = true;
 }
 
 /// Before its address is written. False when there is none: then the row is refused, and tried again.
 bool Core::find_slot(Instant now, std::size_t number, std::uint32_t row, Outbox& out) {
   Proxy& proxy = proxies_[number];
   Server& server = proxy.table[row];
-  if (server.slot != Slot::kNone) return true;
+  if (server.bound()) return true;
   if (server.retry_at != kNever && now < server.retry_at) return false;
   const std::uint32_t index = proxy.slots.find_free(server.pool_number, registry_[server.fact].place());
   if (index != SlotTable::kNone) {
@@ -160,6 +182,11 @@ bool Core::find_slot(Instant now, std::size_t number, std::uint32_t row, Outbox&
   }
   PoolNote& note = proxy.slots.pool(server.pool_number);
   note.someone_waits = true;
+  for (std::uint32_t i = 0; i < proxy.slots.size(); ++i) {
+    const Slot& slot = proxy.slots[i];
+    const bool is_spare = slot.server != Slot::kNone && slot.in_maintenance() && is_stray(proxy.table[slot.server]);
+    if (is_spare && slot.pool == server.pool_number) return false;  // It is being asked whether it is clean.
+  }
   char text[200];
   const int pool_size = static_cast<int>(server.pool.view().size());
   if (note.slots > 0) {
@@ -203,7 +230,7 @@ bool Core::take_static_pool(std::size_t number, Server& server, const haproxy::S
 
 /// True when the weight was sent before that was known: the next try is made with the one that the pool takes.
 bool Core::take_fixed_weights(std::size_t number, Server& server) {
-  if (server.slot == Slot::kNone) return false;
+  if (!server.bound()) return false;
   PoolNote& note = proxies_[number].slots.pool(server.pool_number);
   if (!std::exchange(note.fixed_weights, true)) note.fixed_batch = counts_.batches;
   if (server.step_batch > note.fixed_batch) return false;
@@ -214,7 +241,7 @@ bool Core::take_fixed_weights(std::size_t number, Server& server) {
 
 /// A static algorithm has one weight for each server, the configured one.
 void Core::fit_weight(const Proxy& proxy, const Server& server, Wanted& goal) const {
-  if (server.slot == Slot::kNone || goal.weight == 0) return;
+  if (!server.bound() || goal.weight == 0) return;
   const std::uint32_t configured = proxy.slots[server.slot].row.configured_weight;
   if (!proxy.slots.pool(server.pool_number).fixed_weights || configured == 0) return;
   goal.weight = static_cast<std::uint16_t>(configured);

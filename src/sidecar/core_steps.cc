@@ -93,7 +93,6 @@ bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
       server.superseded = fact.used && fact.has_word && !fact.name_taken;
       if (server.stray_since == kNever) server.stray_since = now;
     }
-    if (claimed && !server.observed.present && server.slot == Slot::kNone) adopt_slot(now, number, i, out);
     Wanted goal = weigh(now, number, i, wanted_of(now, server), out);
     fit_weight(proxy, server, goal);
     const NextStep next =
@@ -104,7 +103,7 @@ bool Core::plan_steps(Instant now, std::size_t number, Outbox& out) {
       continue;
     }
     if (next.step == Step::kAdd && !proxy.table.may_have_pool(server.pool.view())) continue;  // The next look may have.
-    if (next.step == Step::kDelete && server.slot != Slot::kNone) {
+    if (next.step == Step::kDelete && server.bound()) {
       if (!options_.dry_run) free_slot(now, number, i, out);
       continue;
     }
@@ -180,7 +179,7 @@ Core::StepCommands Core::commands_of(const Proxy& proxy, std::uint32_t index, co
     command.state = state;
     add(haproxy::CommandKind::kSetState);
   };
-  const Slot* const slot = server.slot == Slot::kNone ? nullptr : &proxy.slots[server.slot];
+  const Slot* const slot = !server.bound() ? nullptr : &proxy.slots[server.slot];
   const bool is_added = step == Step::kAdd && slot == nullptr;
   const bool has_check = is_added          ? server_options.has_check()
                          : slot != nullptr ? slot->row.has_check
@@ -277,7 +276,8 @@ bool Core::add_drain_polls(Instant now, Proxy& proxy, bool all_due) {
     if (!goes_now && (!all_due || !server.observed.in_maintenance())) continue;
     const Goal goal = wanted_of(now, server).goal;
     const bool stays_out = goal == Goal::kOut || goal == Goal::kAbsent || goes_now ||
-                           (server.observed.in_maintenance() && server.observed.weight == 0);
+                           (server.observed.in_maintenance() && server.observed.weight == 0) ||
+                           (server.observed.is_slot && server.fact == Registry::kNone);
     if (!stays_out) continue;
     if (polls == kDrainPollsMax || proxy.session.batch_room() == 0) {
       proxy.drain_cursor = index;

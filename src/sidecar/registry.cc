@@ -310,7 +310,7 @@ std::uint32_t Registry::find_place(std::string_view pool, const Endpoint& place)
   for (std::uint32_t i = 0; i < place_keys_.size(); ++i) {
     if (place_keys_[i] != key || facts_[i].word.pool != pool || facts_[i].name_taken) continue;
     if (wants_its_place(facts_[i]) && !facts_[i].shadowed) return i;
-    if (!facts_[i].departed) found = i;
+    if (found == kNone || !facts_[i].departed) found = i;
   }
   return found;
 }

@@ -106,8 +106,8 @@ class Registry {
   /// Whether a task that is there and ready is known at this place.
   [[nodiscard]] bool is_taken(const Endpoint& place) const;
 
-  /// The fact that has, or had, this place in this pool: one that wants requests there before any other. Servers of
-  /// departed tasks are nobody's.
+  /// The fact that has, or had, this place in this pool: one that wants requests there before any other, one that
+  /// departed last.
   [[nodiscard]] std::uint32_t find_place(std::string_view pool, const Endpoint& place) const;
 
   /// Facts that the last words changed, others' included (a place that went from one task to another): call until

@@ -71,6 +71,7 @@ struct Server {
 
   std::array<OldPlace, haproxy::kOldMax> old;
 
+  [[nodiscard]] bool bound() const { return slot != Slot::kNone; }
   /// An old process may have requests for it.
   [[nodiscard]] bool has_old() const;
   /// In all old processes that have been asked.

@@ -2,8 +2,8 @@
 // address instead of adding a server. For pools that take no servers at run time.
 //
 // A slot is a server named by our prefix and a number: `server-template shoal- 1-50 127.0.0.1:1 disabled`. It is free
-// while it is in maintenance and no row of the server table has it. What a slot is for is told by its address alone:
-// so a sidecar that was restarted finds its servers again.
+// while it is in maintenance, clean, and no row of the server table has it. What a slot is for is told by its address
+// alone: so a sidecar that was restarted finds its servers again.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,10 @@ struct Slot {
   bool seen = false;             // By the last look: HAProxy has it.
   haproxy::ServerRow row;        // As HAProxy last showed it, without its names; kAdminConfigured is left out.
   Instant free_since{};          // While no row has it.
+  bool is_clean = false;         // Since it went into maintenance it has been seen without a request in flight.
 
   [[nodiscard]] bool in_maintenance() const { return (row.admin & haproxy::kAdminMaintBits) != 0; }
-  [[nodiscard]] bool is_free() const { return seen && server == kNone && in_maintenance(); }
+  [[nodiscard]] bool is_free() const { return seen && server == kNone && in_maintenance() && is_clean; }
   /// As the configuration made it: no place that a task could have.
   [[nodiscard]] bool is_fresh() const;
   [[nodiscard]] FixedString<24> key() const;

@@ -185,7 +185,7 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
       continue;
     }
     const bool is_present = server != nullptr && server->observed.present;
-    if (server != nullptr && server->slot != Slot::kNone) {
+    if (server != nullptr && server->bound()) {
       result.server = announce::ServerName(name_in_haproxy(proxy, *server).view());
     }
     result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
@@ -306,7 +306,7 @@ ServerView Core::view_of(Instant now, std::size_t proxy, std::uint32_t index) co
   if (is_claimed(server)) view.node = registry_[server.fact].node;
   view.pool = server.pool.view();
   view.server = server.name.view();
-  if (server.slot != Slot::kNone) view.slot = name_in_haproxy(proxies_[proxy], server);
+  if (server.bound()) view.slot = name_in_haproxy(proxies_[proxy], server);
   view.wanted = wanted_of(now, server);
   view.observed = server.observed;
   view.in_flight = server.in_flight + server.old_in_flight();
