@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "base/endpoint.h"
+
 namespace shoal::test {
 namespace {
 
@@ -46,7 +48,7 @@ constexpr std::string_view kStatHead =
     "ams,h1_open_connections,h1_open_streams,h1_total_connections,h1_total_streams,h1_bytes_in,h1_bytes_out,h1_spli"
     "ced_bytes_in,h1_spliced_bytes_out,";
 constexpr std::uint32_t kFirstPoolId = 3;
-constexpr std::uint32_t kMaint = 1, kDrain = 8;
+constexpr std::uint32_t kMaint = 1, kConfigured = 4, kDrain = 8;
 
 /// Words of `add server` that this version takes, and how many values follow each.
 struct Keyword {
@@ -97,7 +99,19 @@ struct HaproxyProcess::Words {
 
 ModelServer* ModelPool::find(std::string_view server) {
   const auto it = std::find_if(servers.begin(), servers.end(), [&](const ModelServer& s) { return s.name == server; });
-  return it == servers.end() ? nullptr : &*it;
+  if (it != servers.end()) return &*it;
+  ModelServer* best = nullptr;
+  const auto rank = [](const ModelServer& s) {
+    return s.serves() ? 3 : !s.in_maintenance() ? 2 : s.in_flight() > 0 ? 1 : 0;
+  };
+  for (ModelServer& s : servers) {
+    if (s.label == server && (best == nullptr || rank(s) > rank(*best))) best = &s;
+  }
+  return best;
+}
+
+bool ModelPool::has_slots() const {
+  return std::any_of(servers.begin(), servers.end(), [](const ModelServer& s) { return s.is_slot; });
 }
 
 HaproxyProcess::HaproxyProcess(HaproxyVersion version, std::uint64_t pid, std::uint64_t start_seconds)
@@ -121,6 +135,22 @@ void HaproxyProcess::add_static_server(std::string_view pool, const std::string&
   server.weight = server.initial_weight = weight;
   server.serial = ++serials_;
   to.servers.push_back(std::move(server));
+}
+
+void HaproxyProcess::add_slots(std::string_view pool, std::string_view prefix, std::uint32_t count, bool check) {
+  ModelPool& to = *find_pool(pool);
+  for (std::uint32_t i = 1; i <= count; ++i) {
+    ModelServer server;
+    server.name = std::string(prefix) + std::to_string(i);
+    server.address = "127.0.0.1";
+    server.port = 1;
+    server.id = static_cast<std::uint32_t>(to.servers.size() + 1);
+    server.is_static = server.is_slot = true;
+    server.has_check = server.checks = check;
+    server.maintenance_since = Instant{};
+    server.serial = ++serials_;
+    to.servers.push_back(std::move(server));
+  }
 }
 
 ModelPool* HaproxyProcess::find_pool(std::string_view name) {
@@ -181,7 +211,7 @@ std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view lin
   } else if (words[0] == "disable") {
     set_admin(now, *server, kMaint);
   } else {
-    answer = set(now, *server, words[3], words[4]);
+    answer = set(now, *pool, *server, words);
   }
   if (hand != Hand::kShoal) server->touched_by_operator = now;
   if (watcher != nullptr) watcher->on_change(*this, hand, *pool, &before, server);
@@ -203,12 +233,35 @@ void HaproxyProcess::set_admin(Instant now, ModelServer& server, std::uint32_t a
   }
 }
 
-std::string HaproxyProcess::set(Instant now, ModelServer& server, std::string_view what, std::string_view value) {
+std::string HaproxyProcess::set_address(const ModelPool& pool, ModelServer& server, const Words& words) {
+  const auto addr = IpAddress::parse(words[4]);
+  if (!addr || words[5] != "port")
+    return text("Invalid addr '" + std::string(words[4]) + "' by 'stats socket command'", false);
+  const std::string address(words[4]);
+  const auto port = static_cast<std::uint16_t>(number_of(words[6]));
+  std::string said = server.address == address ? std::string("no need to change the addr")
+                                               : "IP changed from '" + server.address + "' to '" + address + "'";
+  said += server.port == port
+              ? std::string(", no need to change the port")
+              : ", port changed from '" + std::to_string(server.port) + "' to '" + std::to_string(port) + "'";
+  server.address = address;
+  server.port = port;
+  server.idle = 0;
+  if (watcher != nullptr) server.label = watcher->label(pool, server);
+  return text(said + " by 'stats socket command'", false);
+}
+
+std::string HaproxyProcess::set(Instant now, const ModelPool& pool, ModelServer& server, const Words& words) {
+  const std::string_view what = words[3], value = words[4];
+  if (what == "addr") return set_address(pool, server, words);
   if (what == "weight") {
     const bool is_percent = !value.empty() && value.back() == '%';
     const std::uint32_t number = number_of(value);
     const std::uint32_t weight = is_percent ? server.initial_weight * number / 100 : number;
     if (weight > 256) return "Absolute weight can only be between 0 and 256 inclusive.\n";
+    if (!pool.takes_dynamic_servers && weight != 0 && weight != server.initial_weight) {
+      return "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n";
+    }
     server.weight = weight;
     return "";
   }
@@ -346,7 +399,8 @@ std::string HaproxyProcess::show_state(std::string_view only_pool) const {
       out += " " + pool.name + " ";
       put(out, s.id);
       out += " " + s.name + " " + s.address + " ";
-      for (const std::uint32_t value : {s.op_state(), s.admin, s.weight, s.initial_weight}) put(out, value), out += ' ';
+      const std::uint32_t admin = s.admin | (s.is_slot ? kConfigured : 0);
+      for (const std::uint32_t value : {s.op_state(), admin, s.weight, s.initial_weight}) put(out, value), out += ' ';
       out += "9 1 ";  // Seconds since the last change, and a check status that says nothing.
       const bool runs = s.is_static || (s.checks && s.op_state() == 2);
       out += runs ? "0 2 " : "0 0 ";

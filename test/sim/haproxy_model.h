@@ -28,6 +28,8 @@ struct ModelServer {
   std::uint32_t id = 0;
   bool has_own_id = false;
   bool is_static = false;
+  bool is_slot = false;  // Made by a server-template, disabled.
+  std::string label;     // A slot's: whose address it has (HaproxyWatcher::label).
   std::uint32_t admin = 1;
   std::uint32_t weight = 1;
   std::uint32_t initial_weight = 1;
@@ -51,6 +53,10 @@ struct ModelServer {
   /// HAProxy gives it new requests.
   [[nodiscard]] bool serves() const { return admin == 0 && weight > 0 && !check_down; }
   [[nodiscard]] std::uint32_t in_flight() const { return queued + sessions; }
+  /// A slot that stands for nobody.
+  [[nodiscard]] bool is_spare() const { return is_slot && in_maintenance() && (weight == 0 || label.empty()); }
+  /// Its own name, or that of the server for which the slot stands.
+  [[nodiscard]] const std::string& who() const { return label.empty() ? name : label; }
 };
 
 struct ModelPool {
@@ -58,7 +64,10 @@ struct ModelPool {
   std::uint32_t id = 0;
   bool takes_dynamic_servers = true;
   std::deque<ModelServer> servers;  // References stay good while others come.
+  /// By its name; else the slot that stands for it, the one that serves first.
   [[nodiscard]] ModelServer* find(std::string_view server);
+  [[nodiscard]] bool has_slots() const;
+  [[nodiscard]] bool can_take_servers() const { return takes_dynamic_servers || has_slots(); }
 };
 
 class HaproxyProcess;
@@ -69,6 +78,8 @@ class HaproxyWatcher {
   virtual ~HaproxyWatcher() = default;
   virtual void on_change(HaproxyProcess&, Hand, const ModelPool&, const ModelServer* before,
                          const ModelServer* after) = 0;
+  /// Whose server it is that has got this address. Empty: nobody's that is known.
+  virtual std::string label(const ModelPool&, const ModelServer&) { return {}; }
 };
 
 class HaproxyProcess {
@@ -78,6 +89,8 @@ class HaproxyProcess {
   /// The end of the configuration's lines.
   ModelPool& add_pool(const std::string& name, bool takes_dynamic_servers);
   void add_static_server(std::string_view pool, const std::string& name, std::uint16_t port, std::uint32_t weight);
+  /// `server-template PREFIX 1-COUNT 127.0.0.1:1 disabled`, with `check` if so.
+  void add_slots(std::string_view pool, std::string_view prefix, std::uint32_t count, bool check);
 
   /// The answer to one line, without the prompt.
   std::string execute(Instant now, Hand hand, std::string_view line);
@@ -102,7 +115,8 @@ class HaproxyProcess {
   [[nodiscard]] std::string show_stat(const Words& words) const;
   std::string add(Instant now, Hand hand, const Words& words);
   std::string del(Instant now, Hand hand, ModelPool& pool, ModelServer& server);
-  std::string set(Instant now, ModelServer& server, std::string_view what, std::string_view value);
+  std::string set(Instant now, const ModelPool& pool, ModelServer& server, const Words& words);
+  std::string set_address(const ModelPool& pool, ModelServer& server, const Words& words);
   void set_admin(Instant now, ModelServer& server, std::uint32_t admin);
   /// With as many line feeds as this version ends such a text with.
   [[nodiscard]] std::string text(std::string_view words, bool one_line_feed_on_26) const;

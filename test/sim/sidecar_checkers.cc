@@ -61,6 +61,14 @@ struct Line {
 
 std::string quoted(std::string_view line) { return "`" + std::string(line) + "`"; }
 
+/// As HAProxy should have it: a static algorithm has the configured one alone.
+std::uint32_t weight_of(HaproxyProcess& process, const Start& start) {
+  const ModelPool* pool = process.find_pool(start.pool);
+  const ModelServer* server = process.find(start.pool, start.server);
+  const bool is_fixed = pool != nullptr && !pool->takes_dynamic_servers && server != nullptr;
+  return is_fixed ? server->initial_weight : start.weight;
+}
+
 std::string host_text(std::size_t host) { return "HAProxy " + std::to_string(host); }
 
 }  // namespace
@@ -86,10 +94,10 @@ void LineChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::
   if (!world.is_ours(line.server())) return world.fail("a server that is not ours is touched: " + quoted(text));
   HaproxyProcess* live = world.host(host).live();
   const ModelPool* pool = live == nullptr ? nullptr : live->find_pool(line.pool());
-  const bool is_hopeless = pool != nullptr && !pool->takes_dynamic_servers;  // Tried again now and then.
+  const bool is_hopeless = pool != nullptr && !pool->can_take_servers();  // Tried again now and then.
   if (!is_quiet_ || is_hopeless) return;
   // Who is gone or unready may have been held until now.
-  const std::size_t which = world.start_of(line.server());
+  const std::size_t which = world.start_of(host, line.pool(), line.server());
   if (which == Node::kNoStart || !world.is_wanted(which)) return;
   world.fail("a change although everything is as it should be: " + quoted(text));
 }
@@ -114,7 +122,7 @@ void LineChecker::on_second(World& world) {
 void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
   const Line line(text);
   if (!line.takes_out()) return;
-  const std::size_t which = world.start_of(line.server());
+  const std::size_t which = world.start_of(host, line.pool(), line.server());
   if (which == Node::kNoStart) return;
   const Start& start = world.starts()[which];
   const Told& told = world.told(start.node);
@@ -144,11 +152,12 @@ void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, s
 
 void FloorChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
   const Line line(text);
-  if (line.is("add", "server") || line.is("enable", "server")) going_.erase({host, std::string(line.server())});
+  const bool is_enabled = line.is("enable", "server") || (line.is("set", "server") && line[4] == "ready");
+  if (line.is("add", "server") || is_enabled) going_.erase({host, std::string(line.server())});
   if (!line.takes_out()) return;
   going_[{host, std::string(line.server())}] = world.now();
   const WorldOptions& options = world.options();
-  const std::size_t which = world.start_of(line.server());
+  const std::size_t which = world.start_of(host, line.pool(), line.server());
   HaproxyProcess* live = world.host(host).live();
   if (which == Node::kNoStart || live == nullptr || !options.verify_is_sure) return;
   const Start& start = world.starts()[which];
@@ -164,7 +173,7 @@ void FloorChecker::on_line(World& world, std::size_t host, haproxy::Stream, std:
     return world.fail("a server that serves is deleted because gossip failed: " + quoted(text));
   const ModelPool& pool = *live->find_pool(line.pool());
   const bool somebody_stays = std::any_of(pool.servers.begin(), pool.servers.end(), [&](const ModelServer& other) {
-    const std::size_t its = world.start_of(other.name);
+    const std::size_t its = world.start_of(other.who());
     if (its == Node::kNoStart || its == which) return false;
     // What an operator's hand has just done has not been seen.
     const bool by_hand = other.touched_by_operator != kNever &&
@@ -191,8 +200,15 @@ void DeletionChecker::on_line(World& world, std::size_t host, haproxy::Stream, s
   if (world.is_connected_to(host, *live)) world.fail("a delete while a request is in flight: " + quoted(text));
 }
 
-void DeletionChecker::on_change(World& world, std::size_t, HaproxyProcess&, Hand hand, const ModelPool& pool,
-                                const ModelServer* before, const ModelServer* after) {
+void DeletionChecker::on_change(World& world, std::size_t host, HaproxyProcess& process, Hand hand,
+                                const ModelPool& pool, const ModelServer* before, const ModelServer* after) {
+  const bool is_given =
+      before != nullptr && after != nullptr && (before->address != after->address || before->port != after->port);
+  if (hand == Hand::kShoal && is_given && before->in_flight() > 0 && before->touched_by_operator == kNever &&
+      world.is_connected_to(host, process)) {
+    return world.fail("a slot is given to another task while a request is in flight: " + pool.name + "/" +
+                      before->name);
+  }
   if (hand != Hand::kShoal || before == nullptr || after != nullptr) return;
   if (before->is_static) return world.fail("a static server is deleted: " + pool.name + "/" + before->name);
   if (before->touched_by_operator != kNever) return;
@@ -228,7 +244,7 @@ void OperatorChecker::on_change(World& world, std::size_t host, HaproxyProcess& 
   const bool is_held = after != nullptr && after->admin != 0 && after->weight > 0;
   if (is_held) return;
   marks_.erase(mark);
-  if (hand != Hand::kShoal || may_go(world, world.start_of(before->name))) return;
+  if (hand != Hand::kShoal || may_go(world, world.start_of(before->who()))) return;
   if (world.now() - since < bounds_.seen) return;
   world.fail("an operator's mark is overwritten after " + std::to_string(to_ms(world.now() - since)) +
              " ms: " + pool.name + "/" + before->name);
@@ -245,13 +261,13 @@ void TruthChecker::on_change(World& world, std::size_t host, HaproxyProcess& pro
   if (&process != world.host(host).live() || before == nullptr) return;
   const bool was = before->admin == 0 && before->weight > 0;
   const bool is = after != nullptr && after->admin == 0 && after->weight > 0;
-  if (was && !is) lost_at_[{host, before->name}] = world.now();
+  if (was && !is) lost_at_[{host, before->who()}] = world.now();
 }
 
 void TruthChecker::on_process_end(World& world, std::size_t host, HaproxyProcess& process) {
   for (const ModelPool& pool : process.pools()) {
     for (const ModelServer& server : pool.servers) {
-      if (server.admin == 0 && server.weight > 0) lost_at_[{host, server.name}] = world.now();
+      if (server.admin == 0 && server.weight > 0) lost_at_[{host, server.who()}] = world.now();
     }
   }
 }
@@ -304,7 +320,7 @@ void TruthChecker::on_drained(World& world, std::size_t which, const announce::S
 
 void TruthChecker::on_request(World& world, std::size_t host, HaproxyProcess&, const ModelPool& pool,
                               const ModelServer& server) {
-  const std::size_t which = world.start_of(server.name);
+  const std::size_t which = world.start_of(server.who());
   if (which == Node::kNoStart || !world.starts()[which].drained || server.touched_by_operator != kNever) return;
   if (!world.sidecar_runs() || !world.core().proxy_up(host)) return;
   world.fail("a request goes to a server that was told drained, at " + host_text(host) + ": " + pool.name + "/" +
@@ -360,10 +376,16 @@ bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const End
   return serving * 100 < std::max<std::size_t>(100, whole * world.options().core.policy.removal_floor);
 }
 
+bool SidecarCheckers::is_marked_start(World& world, std::size_t host, const Start& start) const {
+  HaproxyProcess* live = world.host(host).live();
+  const ModelServer* server = live == nullptr ? nullptr : live->find(start.pool, start.server);
+  return is_marked(host, server == nullptr ? start.server : server->name);
+}
+
 std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const ModelPool& pool,
                                           const ModelServer& server, bool leftovers) const {
   const std::string name = pool.name + "/" + server.name + " at " + host_text(host);
-  const std::size_t which = world.start_of(server.name);
+  const std::size_t which = world.start_of(server.who());
   const bool in_rotation = server.admin == 0 && server.weight > 0;
   const Start* start = which == Node::kNoStart ? nullptr : &world.starts()[which];
   const Node* node = start == nullptr ? nullptr : &world.nodes()[start->node];
@@ -394,7 +416,7 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
     if (live == nullptr) return host_text(host) + " does not run";
     for (const ModelPool& pool : live->pools()) {
       for (const ModelServer& server : pool.servers) {
-        if (!world.is_ours(server.name)) continue;
+        if (!world.is_ours(server.name) || server.is_spare()) continue;
         const std::string found = wrong_server(world, host, pool, server, leftovers);
         if (!found.empty()) return found;
       }
@@ -405,7 +427,7 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
       if (!start.task_lives || !start.worker_lives || start.says != TaskState::kReady) continue;
       if (node.wish != announce::Wish::kNone) continue;
       ModelPool* pool = live->find_pool(start.pool);
-      if (pool == nullptr || !pool->takes_dynamic_servers || is_marked(host, start.server)) continue;
+      if (pool == nullptr || !pool->can_take_servers() || is_marked_start(world, host, start)) continue;
       // Of several that say they are at one place, one has it.
       std::size_t serving = 0;
       bool is_held = false;  // By an operator, or the place by one that can be served nowhere.
@@ -414,13 +436,13 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
         const Start& there = world.starts()[other.start];
         if (!(there.place == start.place) || !there.task_lives || there.says != TaskState::kReady) continue;
         const ModelServer* server = live->find(there.pool, there.server);
-        const bool is_right = server != nullptr && server->admin == 0 && server->weight == there.weight &&
+        const bool is_right = server != nullptr && server->admin == 0 && server->weight == weight_of(*live, there) &&
                               server->port == there.place.port && server->address == to_text(there.place.addr).view();
         const ModelPool* its_pool = live->find_pool(there.pool);
-        is_held = is_held || (its_pool != nullptr && !its_pool->takes_dynamic_servers);
+        is_held = is_held || (its_pool != nullptr && !its_pool->can_take_servers());
         is_held = is_held || other.wish != announce::Wish::kNone;
         serving += is_right ? 1 : 0;
-        is_held = is_held || is_marked(host, there.server);
+        is_held = is_held || is_marked_start(world, host, there);
       }
       if (serving != 1 && !(serving == 0 && is_held)) {
         return std::to_string(serving) + " servers in rotation as they should be for " + start.server + " at " +

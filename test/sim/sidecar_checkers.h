@@ -126,6 +126,7 @@ class SidecarCheckers {
   [[nodiscard]] std::string wrong(World& world, bool leftovers) const;
 
  private:
+  [[nodiscard]] bool is_marked_start(World& world, std::size_t host, const Start& start) const;
   [[nodiscard]] static bool may_be_held(World& world, const ModelPool& pool, const Endpoint& place);
   [[nodiscard]] std::string wrong_server(World& world, std::size_t host, const ModelPool& pool,
                                          const ModelServer& server, bool leftovers) const;

@@ -12,9 +12,11 @@ constexpr const char* kPools[] = {"web", "api", "fixed", "nowhere"};  // The las
 
 bool is_there(MemberStatus status) { return status == MemberStatus::kAlive || status == MemberStatus::kSuspect; }
 
-void configure(HaproxyProcess& process) {
+/// With `slots` the pool api has a static algorithm and so many slots.
+void configure(HaproxyProcess& process, std::uint32_t slots, bool check) {
   process.add_pool("web", true);
-  process.add_pool("api", true);
+  process.add_pool("api", slots == 0);
+  if (slots > 0) process.add_slots("api", "shoal-", slots, check);
   process.add_pool("fixed", false);
   process.add_static_server("api", "always", 9, 7);
   process.add_static_server("fixed", "old1", 9, 1);
@@ -255,10 +257,10 @@ class SidecarSwarm {
     const std::size_t which = any_task();
     if (which == Node::kNoStart) return;
     const Start& start = start_at(which);
-    const std::string name = start.pool + "/" + start.server;
     HaproxyHost& host = any_host();
     const ModelServer* server = host.live() == nullptr ? nullptr : host.live()->find(start.pool, start.server);
     if (server == nullptr || (marks && !server->serves())) return;
+    const std::string name = start.pool + "/" + server->name;
     if (!marks && (server->admin == 0 || server->weight == 0)) return;
     host.by_hand(Hand::kOperator, "set server " + name + " state " +
                                       (!marks            ? "ready"
@@ -385,7 +387,6 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
     host.hard_stop_after = rng.one_in(2) ? Duration(60s) : Duration(5s);
     host.request_gap = 20ms + rng.below(Duration(400ms));
     host.request_longest = rng.one_in(3) ? Duration(30s) : Duration(8s);
-    host.configure = configure;
     w.hosts.push_back(host);
   }
   w.word_delay_max = rng.one_in(3) ? Duration(2s) : Duration(20ms);
@@ -409,14 +410,21 @@ SidecarSwarmOptions sidecar_swarm_options(std::uint64_t seed) {
   out.gap_max = rng.one_in(2) ? rng.below(Duration(1s)) : rng.below(Duration(8s));
   out.down_max = rng.one_in(2) ? Duration(500ms) : Duration(15s);
   out.wedge_max = rng.one_in(2) ? Duration(1s) : Duration(8s);
+  const std::uint32_t slots = !rng.one_in(3) ? 0 : has_storms ? 280 : 48;
+  const bool slots_check = rng.one_in(2);
+  out.has_slots = slots > 0;
+  for (HostOptions& host : w.hosts) {
+    host.configure = [slots, slots_check](HaproxyProcess& process) { configure(process, slots, slots_check); };
+  }
   return out;
 }
 
 std::string to_text(const SidecarSwarmOptions& options) {
   const WorldOptions& w = options.world;
-  std::string out = std::to_string(w.hosts.size()) + " HAProxies, " + std::to_string(options.tasks) + " tasks of " +
-                    std::to_string(w.nodes_max) + ", " + std::to_string(options.faults) + " faults up to " +
-                    std::to_string(to_ms(options.gap_max)) + " ms apart:";
+  std::string out = std::to_string(w.hosts.size()) + " HAProxies, " + (options.has_slots ? "slots, " : "") +
+                    std::to_string(options.tasks) + " tasks of " + std::to_string(w.nodes_max) + ", " +
+                    std::to_string(options.faults) + " faults up to " + std::to_string(to_ms(options.gap_max)) +
+                    " ms apart:";
   for (std::size_t i = 0; i < options.weights.size(); ++i) {
     if (options.weights[i] > 0) out += " " + std::string(to_text(static_cast<SidecarFault>(i)));
   }

@@ -54,7 +54,8 @@ enum class SidecarFault : std::uint8_t {
 
 struct SidecarSwarmOptions {
   WorldOptions world;
-  std::size_t tasks = 0;                                                                // At the start.
+  bool has_slots = false;  // The second pool takes no servers at run time, and has slots.
+  std::size_t tasks = 0;   // At the start.
   std::array<std::uint32_t, static_cast<std::size_t>(SidecarFault::kCount)> weights{};  // 0 = never.
   std::size_t faults = 0;
   Duration gap_max{};   // Between two faults.

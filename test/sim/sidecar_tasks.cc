@@ -27,6 +27,12 @@ std::size_t World::start_of(std::string_view server) const {
   return it == servers_.end() ? Node::kNoStart : it->second;
 }
 
+std::size_t World::start_of(std::size_t host, std::string_view pool, std::string_view server) const {
+  HaproxyProcess* live = hosts_[host]->live();
+  const ModelServer* there = live == nullptr ? nullptr : live->find(pool, server);
+  return start_of(there == nullptr ? server : std::string_view(there->who()));
+}
+
 bool World::is_ours(std::string_view server) const {
   const std::string_view prefix = options_.core.registry.server_prefix;
   return server.substr(0, prefix.size()) == prefix;
@@ -299,7 +305,7 @@ bool World::is_wanted(std::size_t which) const {
   if (!start.task_lives || !start.worker_lives || start.says != TaskState::kReady) return false;
   HaproxyProcess* live = hosts_[0]->live();
   const ModelPool* pool = live == nullptr ? nullptr : live->find_pool(start.pool);
-  return pool != nullptr && pool->takes_dynamic_servers;
+  return pool != nullptr && pool->can_take_servers();
 }
 
 bool World::is_claimed_by_others(std::size_t which) const {

@@ -330,6 +330,16 @@ void World::Link::on_change(HaproxyProcess& process, Hand hand, const ModelPool&
   }
 }
 
+/// The last start at that place in that pool.
+std::string World::Link::label(const ModelPool& pool, const ModelServer& server) {
+  const auto addr = IpAddress::parse(server.address);
+  for (std::size_t i = world_.starts_.size(); addr && i > 0; --i) {
+    const Start& start = world_.starts_[i - 1];
+    if (start.pool == pool.name && start.place == Endpoint{*addr, server.port}) return start.server;
+  }
+  return {};
+}
+
 bool World::is_connected_to(std::size_t host, const HaproxyProcess& process) const {
   return std::any_of(links_[host]->connections.begin(), links_[host]->connections.end(),
                      [&](std::uint64_t id) { return id != 0 && hosts_[host]->process_of(id) == &process; });

@@ -163,6 +163,8 @@ class World {
   [[nodiscard]] std::vector<Node>& nodes() { return nodes_; }
   /// Node::kNoStart when no start has a server of that name.
   [[nodiscard]] std::size_t start_of(std::string_view server) const;
+  /// The same of a server, or a slot, of the host's present process.
+  [[nodiscard]] std::size_t start_of(std::size_t host, std::string_view pool, std::string_view server) const;
   [[nodiscard]] const Told& told(std::size_t node) const { return told_[node]; }
   /// All that the sidecar has been told of this start speaks for it.
   [[nodiscard]] bool is_good(std::size_t start) const;
@@ -214,6 +216,7 @@ class World {
     void on_closed(std::uint64_t connection) override;
     void on_change(HaproxyProcess& process, Hand hand, const ModelPool& pool, const ModelServer* before,
                    const ModelServer* after) override;
+    std::string label(const ModelPool& pool, const ModelServer& server) override;
     std::array<std::uint64_t, haproxy::kStreams> connections{};
 
    private:
