@@ -75,6 +75,7 @@ std::size_t World::begin(std::size_t node, const IpAddress& addr, std::uint16_t 
   of.is_member = true;
   of.wish = announce::Wish::kNone;
   of.status = MemberStatus::kAlive;
+  relabel_slots();
   tell_member(node, word_delay());
   go_on_saying(number, 1, Duration{});
   return number;
@@ -84,6 +85,7 @@ void World::say(std::size_t which, TaskState state) {
   Start& start = starts_[which];
   if (!start.task_lives || start.says == state || start.says == TaskState::kDeparting) return;
   start.says = state;
+  relabel_slots();
   start.accepted = false;
   ++start.seq;
   if (state == TaskState::kDeparting) {
@@ -114,6 +116,7 @@ void World::kill_task(std::size_t which, bool host_too) {
   Start& start = starts_[which];
   start.task_lives = false;
   start.host_lives = start.host_lives && !host_too;
+  relabel_slots();
   kill_worker(which);
 }
 
@@ -151,6 +154,7 @@ void World::set_address(std::size_t node, const IpAddress& addr) {
     Start& start = starts_[of.start];
     for (const auto& host : hosts_) host->end_requests(to_text(start.place.addr), start.place.port);
     start.place.addr = addr;
+    relabel_slots();
     start.accepted = false;
     note_told(node);
   }

@@ -330,14 +330,31 @@ void World::Link::on_change(HaproxyProcess& process, Hand hand, const ModelPool&
   }
 }
 
-/// The last start at that place in that pool.
+/// Of the starts at that place in that pool: one that is ready, one that lives, the last.
 std::string World::Link::label(const ModelPool& pool, const ModelServer& server) {
   const auto addr = IpAddress::parse(server.address);
-  for (std::size_t i = world_.starts_.size(); addr && i > 0; --i) {
-    const Start& start = world_.starts_[i - 1];
-    if (start.pool == pool.name && start.place == Endpoint{*addr, server.port}) return start.server;
+  const Start* best = nullptr;
+  const auto rank = [](const Start& start) {
+    return !start.task_lives ? 0 : start.says == announce::TaskState::kReady ? 2 : 1;
+  };
+  for (const Start& start : world_.starts_) {
+    if (!addr || start.pool != pool.name || !(start.place == Endpoint{*addr, server.port})) continue;
+    if (best == nullptr || rank(start) >= rank(*best)) best = &start;
   }
-  return {};
+  return best == nullptr ? std::string() : best->server;
+}
+
+/// After something has become of a task.
+void World::relabel_slots() {
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    hosts_[i]->each_process([&](HaproxyProcess& process) {
+      for (ModelPool& pool : process.pools()) {
+        for (ModelServer& server : pool.servers) {
+          if (server.is_slot && server.port > 1) server.label = links_[i]->label(pool, server);
+        }
+      }
+    });
+  }
 }
 
 bool World::is_connected_to(std::size_t host, const HaproxyProcess& process) const {

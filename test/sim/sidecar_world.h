@@ -249,6 +249,7 @@ class World {
   void go_on_saying(std::size_t start, std::uint64_t seq, Duration wait);
   void meet_everybody();
   void stop_task(std::size_t start);
+  void relabel_slots();
   void note(std::uint64_t what, std::string_view bytes);
   void every_second();
   [[nodiscard]] Duration word_delay() { return rng_.below(options_.word_delay_max); }
