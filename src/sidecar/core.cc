@@ -136,13 +136,16 @@ void Core::fact_changed(Instant now, std::uint32_t index) {
     proxy.dirty = proxy.dirty || left_a_server;
     std::uint32_t row = proxy.table.find(pool->view(), fact.server.view());
     const bool has_none = row == ServerTable::kNone || !(proxy.table[row].observed.present || proxy.table[row].bound());
-    const std::uint32_t orphan = has_none ? find_orphan(proxy, pool->view(), fact.place()) : SlotTable::kNone;
-    if (row == ServerTable::kNone && (wants_rotation || orphan != SlotTable::kNone)) {
+    const std::uint32_t orphan = has_none ? find_orphan(proxy, index) : SlotTable::kNone;
+    const std::uint32_t old_stray = has_none ? find_old_stray(proxy, index) : ServerTable::kNone;
+    const bool stands_there = orphan != SlotTable::kNone || old_stray != ServerTable::kNone;
+    if (row == ServerTable::kNone && (wants_rotation || stands_there)) {
       row = proxy.table.find_or_add(*pool, fact.server);
       if (row == ServerTable::kNone) ++counts_.table_full;
     }
     if (row == ServerTable::kNone) continue;
     if (orphan != SlotTable::kNone) adopt_slot(now, proxy, orphan, row);
+    if (old_stray != ServerTable::kNone) take_over_old(proxy, old_stray, row);
     Server& server = proxy.table[row];
     server.fact = index;
     server.stray_since = kNever;

@@ -217,7 +217,9 @@ class Core final {
   [[nodiscard]] std::uint32_t row_of(Proxy& proxy, const Slot& slot);
   void bind(Proxy& proxy, std::uint32_t slot, std::uint32_t row);
   void unbind(Instant now, Proxy& proxy, Server& server);
-  [[nodiscard]] std::uint32_t find_orphan(const Proxy& proxy, std::string_view pool, const Endpoint& place) const;
+  [[nodiscard]] std::uint32_t find_orphan(const Proxy& proxy, std::uint32_t fact) const;
+  [[nodiscard]] std::uint32_t find_old_stray(const Proxy& proxy, std::uint32_t fact) const;
+  static void take_over_old(Proxy& proxy, std::uint32_t stray, std::uint32_t row);
   void adopt_slot(Instant now, Proxy& proxy, std::uint32_t slot, std::uint32_t row);
   [[nodiscard]] bool find_slot(Instant now, std::size_t proxy, std::uint32_t row, Outbox& out);
   void free_slot(Instant now, std::size_t proxy, std::uint32_t row, Outbox& out);

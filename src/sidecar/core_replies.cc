@@ -52,6 +52,7 @@ void Core::take_up(Instant now, std::size_t number, const haproxy::SessionEvent&
     if (!server.used) continue;
     // Another process knows nothing of the old one's servers.
     if (event.replaced) {
+      server.old_place = server.observed.address;
       server.observed = Observed{};
       server.slot = Slot::kNone;
     }

@@ -134,19 +134,45 @@ void Core::unbind(Instant now, Proxy& proxy, Server& server) {
   proxy.dirty = true;
 }
 
-/// The slot that has this place and is nobody's: a stray's until now, an operator's mark, or one of which it is not
-/// known whether it has requests.
-std::uint32_t Core::find_orphan(const Proxy& proxy, std::string_view pool, const Endpoint& place) const {
-  const std::uint32_t pool_number = proxy.table.find_number(pool);
+/// The slot that has the fact's place and is nobody's: a stray's until now, an operator's mark, one of which it is not
+/// known whether it has requests, or that of an earlier start, or of a task whose place the fact has taken.
+std::uint32_t Core::find_orphan(const Proxy& proxy, std::uint32_t fact) const {
+  const std::uint32_t pool_number = proxy.table.find_number(registry_[fact].word.pool);
   if (proxy.slots.pool(pool_number).slots == 0) return SlotTable::kNone;
+  const Endpoint place = registry_[fact].place();
+  const auto is_nobodys = [&](const Server& server) {
+    return is_stray(server) || registry_[server.fact].shadowed || (server.fact == fact && !is_claimed(server));
+  };
   for (std::uint32_t i = 0; i < proxy.slots.size(); ++i) {
     const Slot& slot = proxy.slots[i];
     if (!slot.seen || slot.pool != pool_number || !same_place(slot.row.address, place)) continue;
     const bool is_orphan =
-        slot.server == Slot::kNone ? !slot.is_free() || slot.row.weight > 0 : is_stray(proxy.table[slot.server]);
+        slot.server == Slot::kNone ? !slot.is_free() || slot.row.weight > 0 : is_nobodys(proxy.table[slot.server]);
     if (is_orphan) return i;
   }
   return SlotTable::kNone;
+}
+
+/// A slot's row that stands for nothing any more but requests in an old process, at the fact's place.
+std::uint32_t Core::find_old_stray(const Proxy& proxy, std::uint32_t fact) const {
+  if (!proxy.session.has_old()) return ServerTable::kNone;
+  const Fact& of = registry_[fact];
+  for (std::uint32_t i = 0; i < proxy.table.size(); ++i) {
+    const Server& server = proxy.table[i];
+    if (!server.used || !is_stray(server) || server.observed.present || !server.has_old()) continue;
+    if (!slot_number(server.name.view(), options_.registry.server_prefix.view())) continue;
+    if (server.pool == of.word.pool.view() && same_place(server.old_place, of.place())) return i;
+  }
+  return ServerTable::kNone;
+}
+
+void Core::take_over_old(Proxy& proxy, std::uint32_t stray, std::uint32_t row) {
+  Server& server = proxy.table[row];
+  server.old = proxy.table[stray].old;
+  for (OldPlace& place : server.old) {
+    if (place.state == OldPlace::State::kWatched) place.state = OldPlace::State::kThere;  // Asked for the stray.
+  }
+  proxy.table.erase(stray);
 }
 
 /// A task's row without a server, and a slot that stands for it already.

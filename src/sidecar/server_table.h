@@ -70,6 +70,7 @@ struct Server {
   std::uint32_t pool_number = 0;  // Of its pool in this table; kPoolsMax when there are more than that.
 
   std::array<OldPlace, haproxy::kOldMax> old;
+  Endpoint old_place;  // Its address in the process before the present one.
 
   [[nodiscard]] bool bound() const { return slot != Slot::kNone; }
   /// An old process may have requests for it.

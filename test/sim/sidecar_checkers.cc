@@ -235,16 +235,17 @@ void OperatorChecker::on_change(World& world, std::size_t host, HaproxyProcess& 
   const std::pair key{host, before->name};
   if (hand == Hand::kOperator && after != nullptr) {
     marks_.erase(key);
-    if (after->admin != 0 && after->weight > 0) marks_[key] = world.now();
+    if (after->admin != 0 && after->weight > 0) marks_[key] = Mark{world.now(), after->who()};
     return;
   }
   const auto mark = marks_.find(key);
   if (mark == marks_.end()) return;
-  const Instant since = mark->second;
+  const Instant since = mark->second.since;
+  const std::string who = mark->second.who;
   const bool is_held = after != nullptr && after->admin != 0 && after->weight > 0;
   if (is_held) return;
   marks_.erase(mark);
-  if (hand != Hand::kShoal || may_go(world, world.start_of(before->who()))) return;
+  if (hand != Hand::kShoal || may_go(world, world.start_of(who))) return;
   if (world.now() - since < bounds_.seen) return;
   world.fail("an operator's mark is overwritten after " + std::to_string(to_ms(world.now() - since)) +
              " ms: " + pool.name + "/" + before->name);
@@ -379,7 +380,7 @@ bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const End
 bool SidecarCheckers::is_marked_start(World& world, std::size_t host, const Start& start) const {
   HaproxyProcess* live = world.host(host).live();
   const ModelServer* server = live == nullptr ? nullptr : live->find(start.pool, start.server);
-  return is_marked(host, server == nullptr ? start.server : server->name);
+  return operator_.is_marked_for(host, start.server) || (server != nullptr && is_marked(host, server->name));
 }
 
 std::string SidecarCheckers::wrong_server(World& world, std::size_t host, const ModelPool& pool,

@@ -80,11 +80,22 @@ class OperatorChecker final : public WorldObserver {
   [[nodiscard]] bool is_marked(std::size_t host, const std::string& server) const {
     return marks_.count({host, server}) == 1;
   }
+  /// The start had it when it was marked; it may have moved since.
+  [[nodiscard]] bool is_marked_for(std::size_t host, const std::string& who) const {
+    for (const auto& [key, mark] : marks_) {
+      if (key.first == host && mark.who == who) return true;
+    }
+    return false;
+  }
 
  private:
   [[nodiscard]] static bool may_go(const World& world, std::size_t start);
+  struct Mark {
+    Instant since{};
+    std::string who;
+  };
   SidecarBounds bounds_;
-  std::map<std::pair<std::size_t, std::string>, Instant> marks_;
+  std::map<std::pair<std::size_t, std::string>, Mark> marks_;
 };
 
 class TruthChecker final : public WorldObserver {

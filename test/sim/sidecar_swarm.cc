@@ -182,9 +182,7 @@ class SidecarSwarm {
         world_.kill_task(task, false);
         fails_later(node, task, 30s);
       }
-      // Two at one place in one pool of slots are the same server: whose, nobody could tell.
-      const bool is_slots = options_.has_slots && start.pool == "api";
-      begin_at(other, start.place.addr, start.place.port, false, is_slots ? "web" : nullptr);
+      begin_at(other, start.place.addr, start.place.port, false, is_in_a_slot(start.place) ? "web" : nullptr);
     }
     if (fault == SidecarFault::kWish) {
       world_.set_wish(node, static_cast<announce::Wish>(rng().below(std::uint64_t{3})));
@@ -192,6 +190,14 @@ class SidecarSwarm {
     if (fault == SidecarFault::kOldWord && start.seq > 1) {
       world_.repeat_word(task, start.seq - 1, TaskState::kReady);
     }
+  }
+
+  /// Two at one place in one pool of slots would be the same server: whose, nobody could tell.
+  bool is_in_a_slot(const Endpoint& place) const {
+    const auto& starts = world_.starts();
+    return options_.has_slots && std::any_of(starts.begin(), starts.end(), [&](const Start& start) {
+             return start.task_lives && start.pool == "api" && start.place == place;
+           });
   }
 
   void storm() {
