@@ -83,12 +83,11 @@ class SidecarSwarm {
     return 1'795'235'379'000 + ms + ++ids_ - (rng().one_in(12) ? 3'600'000 : 0);
   }
 
-  std::size_t begin_at(std::size_t node, const IpAddress& addr, std::uint16_t port, bool any_pool,
-                       const char* this_pool = nullptr) {
+  std::size_t begin_at(std::size_t node, const IpAddress& addr, std::uint16_t port, bool any_pool) {
     const char* drawn =
         kPools[any_pool && rng().one_in(20) ? 2 + rng().below(std::uint64_t{2}) : rng().below(std::uint64_t{2})];
     const auto weight = static_cast<std::uint16_t>(rng().one_in(3) ? 1 + rng().below(std::uint64_t{256}) : 100);
-    return world_.begin(node, addr, port, this_pool != nullptr ? this_pool : drawn, weight, next_id());
+    return world_.begin(node, addr, port, is_in_a_slot(Endpoint{addr, port}) ? "web" : drawn, weight, next_id());
   }
   void begin(std::size_t node) {
     const std::size_t last = world_.nodes()[node].start;
@@ -182,7 +181,7 @@ class SidecarSwarm {
         world_.kill_task(task, false);
         fails_later(node, task, 30s);
       }
-      begin_at(other, start.place.addr, start.place.port, false, is_in_a_slot(start.place) ? "web" : nullptr);
+      begin_at(other, start.place.addr, start.place.port, false);
     }
     if (fault == SidecarFault::kWish) {
       world_.set_wish(node, static_cast<announce::Wish>(rng().below(std::uint64_t{3})));
