@@ -80,6 +80,11 @@ TEST_CASE("Every command is one line of checked words") {
     state.state = value;
     CHECK(line_of(state) == std::string("set server web/shoal-a-1 state ") + word + "\n");
   }
+  Command place = command_for(CommandKind::kSetAddress);
+  place.address = *Endpoint::parse("10.0.0.7:8080");
+  CHECK(line_of(place) == "set server web/shoal-a-1 addr 10.0.0.7 port 8080\n");
+  place.address = *Endpoint::parse("[2001:db8::1]:80");
+  CHECK(line_of(place) == "set server web/shoal-a-1 addr 2001:db8::1 port 80\n");
   CHECK(line_of(command_for(CommandKind::kShowServersState)) == "show servers state web\n");
   CHECK(line_of(Command{CommandKind::kShowServersState}) == "show servers state\n");
   Command stat = command_for(CommandKind::kShowStat);
@@ -97,6 +102,9 @@ TEST_CASE("A command with a part missing is not written: no port would make HAPr
   for (const std::string_view bad : {"10.0.0.1:0", "0.0.0.0:80", "[::]:80"}) {
     add.address = *Endpoint::parse(bad);
     CHECK(line_of(add) == "(nothing)");
+    Command place = command_for(CommandKind::kSetAddress);
+    place.address = add.address;
+    CHECK(line_of(place) == "(nothing)");
   }
   CHECK(line_of(Command{CommandKind::kDelServer}) == "(nothing)");
   CHECK(line_of(command_for(CommandKind::kShowStat)) == "(nothing)");
@@ -105,6 +113,22 @@ TEST_CASE("A command with a part missing is not written: no port would make HAPr
   ByteWriter small{MutableBytes(memory)};
   CHECK(!encode(whole, small));
   CHECK(small.size() == 0);
+}
+
+TEST_CASE("A slot's new address is taken when HAProxy says what has changed, or that nothing had to") {
+  for (const std::string_view good :
+       {"IP changed from '127.0.0.1' to '10.0.0.7', port changed from '1' to '24500' by 'stats socket command'\n\n",
+        "no need to change the addr, port changed from '1' to '24500' by 'stats socket command'\n\n",
+        "no need to change the addr, no need to change the port by 'stats socket command'\n\n",
+        "port changed from '1' to '24500' by 'stats socket command'\n\n", "nothing changed\n\n"}) {
+    CHECK(judge(CommandKind::kSetAddress, good) == Outcome::kDone);
+  }
+  CHECK(judge(CommandKind::kSetAddress, "Invalid addr 'bad' by 'stats socket command'\n\n") == Outcome::kRefused);
+  CHECK(judge(CommandKind::kSetAddress, "No such server.\n\n") == Outcome::kNoSuchServer);
+  CHECK(judge(CommandKind::kSetAddress, "") == Outcome::kRefused);
+  CHECK(judge(CommandKind::kSetWeight,
+              "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n\n") ==
+        Outcome::kFixedWeights);
 }
 
 TEST_CASE("A name is HAProxy's alphabet and nothing else: each other byte is refused at each place") {
