@@ -18,10 +18,11 @@ constexpr Traits row(Version since, Gate gate, std::string_view fault) {
   return traits;
 }
 
+constexpr std::string_view kTooOld =
+    "servers cannot be added at run time before 2.4: give the pool slots (haproxy.method), or update HAProxy to 2.6";
+
 constexpr Traits before_dynamic_servers() {
-  Traits traits =
-      row({0, 0}, Gate::kByHand, "servers cannot be added at run time before 2.4: give the pool a server-template, whose slots shoal fills, or "
-          "update HAProxy to 2.6 or later");
+  Traits traits = row({0, 0}, Gate::kByHand, kTooOld);
   traits.dynamic_servers = traits.checks = false;
   return traits;
 }

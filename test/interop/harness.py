@@ -292,7 +292,7 @@ def merged(base, more):
 # --- HAProxy
 # -----------------------------------------------------------------------------------------------------------
 
-_ADMIN_HOLDS = 0x1B | 0x20 | 0x40  # Maintenance or drain. Not 4: `disabled` in the configuration, and long enabled since.
+_ADMIN_HOLDS = 0x1B | 0x20 | 0x40  # Not 4: `disabled` in the configuration, and enabled since.
 
 
 class Server:
@@ -346,8 +346,9 @@ class HAProxy:
     def __init__(self, scene, name="haproxy", pools=(POOL,), tcp_pools=(), bare=False, hold=True, balance=None,
                  extra_backends="", repeats_posts=False, slots=0):
         """The first pool is the frontend's; another is reached by `Host: NAME`, a TCP pool on a port of its own.
-        `slots`: so many in each pool, by a server-template. `bare`: no redispatch, no retry and no hold, so that nothing hides what shoal does. `repeats_posts`:
-        of a killed worker too, where the packaged file leaves that to who knows the application."""
+        `slots`: so many in each pool, by a server-template. `bare`: no redispatch, no retry and no hold, so that
+        nothing hides what shoal does. `repeats_posts`: of a killed worker too, where the packaged file leaves that to
+        who knows the application."""
         self.repeats_posts, self.slots = repeats_posts, slots
         self.scene, self.name = scene, name
         self.http_port, self.tcp_ports = free_port(), {pool: free_port() for pool in tcp_pools}

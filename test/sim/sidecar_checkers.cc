@@ -117,6 +117,20 @@ void LineChecker::on_second(World& world) {
   }
 }
 
+/// Slots tell by their address alone whose they are: of several starts at one place the sidecar may know the other.
+bool is_slot_of_another(World& world, std::size_t host, std::string_view pool, std::string_view name,
+                        std::size_t which) {
+  HaproxyProcess* live = world.host(host).live();
+  const ModelServer* server = live == nullptr ? nullptr : live->find(pool, name);
+  if (server == nullptr || !server->is_slot) return false;
+  const auto& starts = world.starts();
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const bool is_there = i != which && starts[i].pool == starts[which].pool && starts[i].place == starts[which].place;
+    if (is_there && world.told(starts[i].node).start == i) return true;
+  }
+  return false;
+}
+
 // ---- rotation
 
 void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, std::string_view text) {
@@ -141,6 +155,7 @@ void RotationChecker::on_line(World& world, std::size_t host, haproxy::Stream, s
     return world.fail("a ready task's server is taken out: " + quoted(text));
   }
   if (told.start != Node::kNoStart || told.is_forgotten || !start.task_lives || start.says != TaskState::kReady) return;
+  if (is_slot_of_another(world, host, line.pool(), line.server(), which)) return;
   const Instant from = world.sidecar_started() + bounds_.hold;
   if (world.batch_began() < from || world.ready_told() == kNever ||
       world.batch_began() < world.ready_told() + bounds_.say_most) {
@@ -280,8 +295,13 @@ bool TruthChecker::was_in_rotation(World& world, std::size_t host, const Start& 
         server != nullptr && server->address == to_text(start.place.addr).view() && server->port == start.place.port;
     if (is_at_place && server->admin == 0 && server->weight > 0) return true;
   }
-  const auto lost = lost_at_.find({host, start.server});
-  return lost != lost_at_.end() && world.now() - lost->second <= within;
+  // A slot is told by its place alone: whose ever it was.
+  const auto& starts = world.starts();
+  return std::any_of(starts.begin(), starts.end(), [&](const Start& other) {
+    if (other.pool != start.pool || !(other.place == start.place)) return false;
+    const auto lost = lost_at_.find({host, other.server});
+    return lost != lost_at_.end() && world.now() - lost->second <= within;
+  });
 }
 
 void TruthChecker::on_accepted(World& world, std::size_t which, const announce::Standing& standing) {
@@ -298,6 +318,7 @@ void TruthChecker::on_accepted(World& world, std::size_t which, const announce::
     const bool by_hand = server != nullptr && server->touched_by_operator != kNever &&
                          world.now() - server->touched_by_operator < bounds_.seen;
     if (by_hand || was_in_rotation(world, host, start, bounds_.stale)) continue;
+    if (is_slot_of_another(world, host, start.pool, start.server, which)) continue;
     return world.fail("accepted, but " + host_text(host) + " has it not in rotation: " + start.server);
   }
   if (connected == 0) world.fail("accepted without any HAProxy: " + start.server);

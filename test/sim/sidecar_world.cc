@@ -350,7 +350,11 @@ void World::relabel_slots() {
     hosts_[i]->each_process([&](HaproxyProcess& process) {
       for (ModelPool& pool : process.pools()) {
         for (ModelServer& server : pool.servers) {
-          if (server.is_slot && server.port > 1) server.label = links_[i]->label(pool, server);
+          if (!server.is_slot || server.port <= 1) continue;
+          const std::string label = links_[i]->label(pool, server);
+          const std::size_t which = start_of(label);
+          // Who has moved away, or is dead, has it until somebody else lives there.
+          if (server.label.empty() || (which != Node::kNoStart && starts_[which].task_lives)) server.label = label;
         }
       }
     });
