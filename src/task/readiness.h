@@ -23,6 +23,7 @@
 #include "base/containers.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "task/queue_gauge.h"
 
 namespace shoal::task {
 
@@ -36,13 +37,6 @@ enum class ReadyMode : std::uint8_t {
 
 enum class ReadyBy : std::uint8_t { kNotify, kAcceptQueue, kHttp, kConnect, kDelay };
 [[nodiscard]] std::string_view to_text(ReadyBy by);
-
-/// What the kernel says of the listening socket.
-struct QueueReading {
-  std::uint32_t depth = 0;  // Connections that wait to be accepted.
-  std::uint32_t limit = 0;
-  bool defer_accept = false;
-};
 
 /// Connect to the worker's own listener and keep the connection open; the result comes as on_connected or
 /// on_connect_failed.
