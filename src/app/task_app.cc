@@ -10,6 +10,7 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/worker_processes.h"
+#include "app/worker_watch.h"
 #include "config/cli.h"
 #include "reactor/listener.h"
 #include "reactor/signals.h"
@@ -48,7 +49,7 @@ announce::MemberStatus status_of(serf::MemberEventKind kind, const serf::Member*
   SHOAL_UNREACHABLE();
 }
 
-class TaskApp final : private GossipHandler, private WorkerHandler {
+class TaskApp final : private GossipHandler, private WorkerHandler, private WorkerWatchHandler {
  public:
   explicit TaskApp(const config::Config& config)
       : config_(config),
@@ -56,6 +57,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
         workers_(loop_, config, log_, rng_.fork(), *this),
+        watch_(loop_, config, log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
@@ -76,6 +78,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
     if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
     listener_ = std::move(listener.value());
+    watch_.open(listener_.fd.get(), listener_.bound);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
@@ -196,6 +199,13 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
 
   void on_worker_gone(std::uint32_t) override {}
 
+  // WorkerWatchHandler
+  void on_unhealthy() override {
+    drive_announcer([this](Instant now) { announcer_.set_unready(now, announcer_out_); });
+  }
+  void on_healthy() override { announce_ready(); }
+  void on_weight() override { announce_ready(); }
+
   // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
   template <typename F>
   void drive_supervisor(F&& f) {
@@ -206,6 +216,8 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     }
     supervisor_out_.clear();
     supervisor_timer_.at(supervisor_.next_deadline());
+    // Before the effects: an announcement of a new worker has the weight that it begins with.
+    watch_.follow(supervisor_.is_serving() ? 1 : 0);
     if (std::exchange(carrying_out_, true)) return;
     while (!effects_.empty()) carry_out(effects_.pop());
     carrying_out_ = false;
@@ -216,6 +228,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
       workers_.start(1, listener_, gossip_.advertise().addr);
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
       workers_.stop_watching();
+      watch_.close();
       listener_.fd.reset();
     } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
       workers_.signal(1, signal->signal, true);
@@ -239,7 +252,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));
-    what.weight = static_cast<std::uint16_t>(config_.task.weight);
+    what.weight = watch_.weight();
     drive_announcer([&](Instant now) { announcer_.set_ready(now, what, announcer_out_); });
   }
 
@@ -366,6 +379,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
   Rng rng_;
   reactor::Loop loop_;
   WorkerProcesses workers_;
+  WorkerWatch watch_;
   reactor::Signals signals_;
   reactor::ServiceListener listener_;
   GossipDriver gossip_;

@@ -77,7 +77,8 @@ void Readiness::read_later(Instant now) {
 }
 
 void Readiness::ready(ReadyBy by, ReadinessOutbox& out) {
-  const bool has_probe = phase_ == Phase::kConnecting || phase_ == Phase::kReading;
+  // The rest of an HTTP answer may be under way: its connection is the shell's to end.
+  const bool has_probe = by != ReadyBy::kHttp && (phase_ == Phase::kConnecting || phase_ == Phase::kReading);
   phase_ = Phase::kOff;
   next_ = kNever;
   look_at_ = kNever;
@@ -115,7 +116,7 @@ void Readiness::on_http_answer(Instant now, int status, ReadinessOutbox& out) {
   if (phase_ != Phase::kConnecting || options_.mode != ReadyMode::kHttp) return;
   http_status_ = status;
   if (status >= kGoodStatusMin && status <= kGoodStatusMax) return ready(ReadyBy::kHttp, out);
-  phase_ = Phase::kRetryPause;  // The connection is the shell's to end: the rest of the answer may be under way.
+  phase_ = Phase::kRetryPause;
   read_later(now);
 }
 

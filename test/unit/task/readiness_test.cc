@@ -166,8 +166,8 @@ TEST_CASE("with http the answer's status decides, and it is asked again until it
     CHECK(t.deadline() == "get");
   }
   CHECK(t.notify() == "");
-  SUBCASE("2xx") { CHECK(t.answer(204) == "close, ready by http"); }
-  SUBCASE("3xx") { CHECK(t.answer(302) == "close, ready by http"); }
+  SUBCASE("2xx") { CHECK(t.answer(204) == "ready by http"); }
+  SUBCASE("3xx") { CHECK(t.answer(302) == "ready by http"); }
   CHECK(t.readiness.next_deadline() == kNever);
 }
 
