@@ -12,9 +12,9 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/ready_probe.h"
+#include "app/service_socket.h"
 #include "config/cli.h"
 #include "config/placeholders.h"
-#include "reactor/listener.h"
 #include "reactor/notify_socket.h"
 #include "reactor/process.h"
 #include "reactor/reaper.h"
@@ -25,7 +25,6 @@
 namespace shoal::app {
 namespace {
 
-constexpr int kListenBacklog = 1024;
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
 
 task::Supervisor::Options supervisor_options(const config::Config& config) {
@@ -40,6 +39,7 @@ task::Supervisor::Options supervisor_options(const config::Config& config) {
 task::Readiness::Options readiness_options(const config::Config& config) {
   task::Readiness::Options options;
   options.mode = config.worker.ready == config::Ready::kNotify ? task::ReadyMode::kNotify : task::ReadyMode::kAuto;
+  options.socket_is_passed = config.worker.socket == config::WorkerSocket::kPass;
   return options;
 }
 
@@ -70,6 +70,7 @@ class TaskApp final : private GossipHandler {
         rng_(reactor::entropy_u64()),
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
+        service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
@@ -88,9 +89,8 @@ class TaskApp final : private GossipHandler {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
     const auto keys = gossip_.load_keys();
     if (!keys.ok()) return bad_settings(keys.error().message);
-    auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
-    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
-    listener_ = std::move(listener.value());
+    const auto service = service_.open(config_.task.listen);
+    if (!service.ok()) return unavailable("task.listen: " + service.error().message);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
@@ -119,13 +119,13 @@ class TaskApp final : private GossipHandler {
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
-    return config_.task.advertise_port.value_or(listener_.bound.port);
+    return config_.task.advertise_port.value_or(service_.bound().port);
   }
 
   void start() {
     if (supervisor_.state() != task::Supervisor::State::kIdle) return;  // Stopped before it began.
     log_.info("task started", {{"node", config_.node.name},
-                               {"listen", to_text(listener_.bound)},
+                               {"listen", to_text(service_.bound())},
                                {"port", service_port()},
                                {"pool", config_.task.backend}});
     gossip_.start(tags("starting"));
@@ -211,10 +211,10 @@ class TaskApp final : private GossipHandler {
 
   void spawn_worker() {
     const AddressText addr = to_text(gossip_.advertise().addr);
-    const config::PlaceholderValues values{addr.view(), listener_.bound.port, task::kListenerFd};
+    const config::PlaceholderValues values{addr.view(), service_.bound().port, task::kListenerFd};
     task::WorkerSurroundings around;
     around.addr = gossip_.advertise().addr;
-    around.port = listener_.bound.port;
+    around.port = service_.bound().port;
     around.notify_socket = notify_.name();
     std::size_t variables = 0;
     while (environ[variables] != nullptr) ++variables;
@@ -223,8 +223,10 @@ class TaskApp final : private GossipHandler {
     for (const std::string& word : config_.worker.command) {
       options.argv.push_back(config::fill_placeholders(word, values));
     }
+    around.socket_is_passed = service_.is_passed();
     options.env = task::worker_environment(around);
-    options.pass_fd = listener_.fd.get();
+    options.pass_fd = service_.listener();
+    service_.before_worker();
     const auto spawned = reactor::spawn(options);
     if (!spawned.ok()) {
       const int code = reactor::exec_exit_code(spawned.error());
@@ -236,7 +238,7 @@ class TaskApp final : private GossipHandler {
     worker_ = spawned.value();
     log_.info("worker started", {{"pid", worker_}, {"command", options.argv[0]}});
     drive_supervisor([this](Instant now) { supervisor_.on_worker_started(now, worker_, supervisor_out_); });
-    ready_probe_.worker_started(listener_.fd.get(), listener_.bound);
+    ready_probe_.worker_started(service_.listener(), service_.bound());
   }
 
   // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
@@ -259,7 +261,7 @@ class TaskApp final : private GossipHandler {
       spawn_worker();
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
       ready_probe_.stop();
-      listener_.fd.reset();
+      service_.stop_serving();
     } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
       static_cast<void>(reactor::signal_group(signal->pid, signal->signal));  // It may have died meanwhile.
     } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
@@ -299,7 +301,8 @@ class TaskApp final : private GossipHandler {
         return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
       case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
       case Kind::kNotReadyInTime:
-        return line(LogLevel::kError, "worker was not ready within worker.ready_timeout; it is stopped");
+        return log_.error("worker was not ready within worker.ready_timeout; it is stopped",
+                          {{"elapsed_ms", n.elapsed}, {"advice", service_.advice()}, {"port", service_.bound().port}});
       case Kind::kDrained: return line(LogLevel::kInfo, "drained");
       case Kind::kDrainedWithoutConfirmation:
         return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
@@ -410,7 +413,7 @@ class TaskApp final : private GossipHandler {
   reactor::Loop loop_;
   reactor::Reaper reaper_;
   reactor::Signals signals_;
-  reactor::ServiceListener listener_;
+  ServiceSocket service_;
   GossipDriver gossip_;
   GossipControl control_;
   task::Supervisor supervisor_;
