@@ -1,7 +1,5 @@
 #include "app/task_app.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <csignal>
 #include <memory>
@@ -11,16 +9,11 @@
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
-#include "app/ready_probe.h"
 #include "app/service_socket.h"
+#include "app/worker_processes.h"
 #include "config/cli.h"
-#include "config/placeholders.h"
-#include "reactor/notify_socket.h"
-#include "reactor/process.h"
-#include "reactor/reaper.h"
 #include "reactor/signals.h"
 #include "task/supervisor.h"
-#include "task/worker_env.h"
 
 namespace shoal::app {
 namespace {
@@ -33,13 +26,6 @@ task::Supervisor::Options supervisor_options(const config::Config& config) {
   options.stop_timeout = config.task.stop_timeout;
   options.ready_timeout = config.worker.ready_timeout;
   options.stop_signal = config.worker.stop_signal;
-  return options;
-}
-
-task::Readiness::Options readiness_options(const config::Config& config) {
-  task::Readiness::Options options;
-  options.mode = config.worker.ready == config::Ready::kNotify ? task::ReadyMode::kNotify : task::ReadyMode::kAuto;
-  options.socket_is_passed = config.worker.socket == config::WorkerSocket::kPass;
   return options;
 }
 
@@ -61,22 +47,20 @@ announce::MemberStatus status_of(serf::MemberEventKind kind, const serf::Member*
   SHOAL_UNREACHABLE();
 }
 
-class TaskApp final : private GossipHandler {
+class TaskApp final : private GossipHandler, private WorkerHandler {
  public:
   explicit TaskApp(const config::Config& config)
       : config_(config),
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
+        workers_(loop_, config, log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
         supervisor_(supervisor_options(config), loop_.now()),
-        ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
-        notify_(loop_, [this](const reactor::Notification& n) { on_notification(n); }),
         announcer_(announcer_options(), rng_.fork(), loop_.now()),
         announcer_out_(announce::Announcer::Options{}.sidecars_max),
         supervisor_timer_(
@@ -95,12 +79,13 @@ class TaskApp final : private GossipHandler {
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
     if (!control.ok()) return unavailable(control.error().message);
-    const auto notify = notify_.open();
-    if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
+    const auto workers = workers_.open();
+    if (!workers.ok()) return unavailable(workers.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
     reactor::ignore_signals(kSignals);
+    workers_.end_all();
     control_.close();
     gossip_.close();
     gossip_.log_refused();
@@ -189,57 +174,26 @@ class TaskApp final : private GossipHandler {
     }
   }
 
-  void on_child_exit(pid_t pid, const reactor::ExitStatus& status) {
-    if (pid != worker_) return;  // An orphan that was adopted.
-    worker_ = 0;
-    ready_probe_.stop();
-    const task::WorkerExit exit{status.by_signal(), status.by_signal() ? status.signal : status.code};
-    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, exit, supervisor_out_); });
+  // WorkerHandler
+  void on_worker_started(std::uint32_t, pid_t pid) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_started(now, pid, supervisor_out_); });
   }
 
-  void on_ready(task::ReadyBy by) {
+  void on_worker_not_started(std::uint32_t, int exit_code) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, exit_code, supervisor_out_); });
+  }
+
+  void on_worker_ready(std::uint32_t, task::ReadyBy by) override {
     log_.info("worker accepts", {{"by", task::to_text(by)}});
     drive_supervisor([this](Instant now) { supervisor_.on_worker_ready(now, supervisor_out_); });
   }
 
-  void on_notification(const reactor::Notification& notification) {
-    // Anybody in the network namespace can send; only the worker and its group are believed.
-    const pid_t sender = notification.sender_pid;
-    if (worker_ == 0 || sender <= 0 || (sender != worker_ && getpgid(sender) != worker_)) return;
-    if (notification.ready) ready_probe_.notify_ready();
+  void on_worker_exit(std::uint32_t, const reactor::ExitStatus& status) override {
+    const task::WorkerExit exit{status.by_signal(), status.by_signal() ? status.signal : status.code};
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, exit, supervisor_out_); });
   }
 
-  void spawn_worker() {
-    const AddressText addr = to_text(gossip_.advertise().addr);
-    const config::PlaceholderValues values{addr.view(), service_.bound().port, task::kListenerFd};
-    task::WorkerSurroundings around;
-    around.addr = gossip_.advertise().addr;
-    around.port = service_.bound().port;
-    around.notify_socket = notify_.name();
-    std::size_t variables = 0;
-    while (environ[variables] != nullptr) ++variables;
-    around.parent_environment = {environ, variables};
-    reactor::SpawnOptions options;
-    for (const std::string& word : config_.worker.command) {
-      options.argv.push_back(config::fill_placeholders(word, values));
-    }
-    around.socket_is_passed = service_.is_passed();
-    options.env = task::worker_environment(around);
-    options.pass_fd = service_.listener();
-    service_.before_worker();
-    const auto spawned = reactor::spawn(options);
-    if (!spawned.ok()) {
-      const int code = reactor::exec_exit_code(spawned.error());
-      log_.error(
-          "the worker cannot be started; is worker.command right?",
-          {{"command", options.argv[0]}, {"reason", std::string_view(spawned.error().message)}, {"exit_code", code}});
-      return drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, code, supervisor_out_); });
-    }
-    worker_ = spawned.value();
-    log_.info("worker started", {{"pid", worker_}, {"command", options.argv[0]}});
-    drive_supervisor([this](Instant now) { supervisor_.on_worker_started(now, worker_, supervisor_out_); });
-    ready_probe_.worker_started(service_.listener(), service_.bound());
-  }
+  void on_worker_gone(std::uint32_t) override {}
 
   // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
   template <typename F>
@@ -258,16 +212,16 @@ class TaskApp final : private GossipHandler {
 
   void carry_out(const task::SupervisorEffect& effect) {
     if (std::holds_alternative<task::SpawnWorker>(effect)) {
-      spawn_worker();
+      workers_.start(1, service_, gossip_.advertise().addr);
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
-      ready_probe_.stop();
+      workers_.stop_watching();
       service_.stop_serving();
     } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
-      static_cast<void>(reactor::signal_group(signal->pid, signal->signal));  // It may have died meanwhile.
+      workers_.signal(1, signal->signal, true);
     } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
       announce_ready();
     } else if (const auto* depart = std::get_if<task::Depart>(&effect)) {
-      ready_probe_.stop();
+      workers_.stop_watching();
       drive_announcer([&](Instant now) { announcer_.depart(now, depart->timeout, announcer_out_); });
     } else if (std::holds_alternative<task::StartLeave>(effect)) {
       if (gossip_.started()) gossip_.leave();
@@ -411,7 +365,7 @@ class TaskApp final : private GossipHandler {
   Log& log_;
   Rng rng_;
   reactor::Loop loop_;
-  reactor::Reaper reaper_;
+  WorkerProcesses workers_;
   reactor::Signals signals_;
   ServiceSocket service_;
   GossipDriver gossip_;
@@ -419,13 +373,10 @@ class TaskApp final : private GossipHandler {
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
   Ring<task::SupervisorEffect> effects_{2 * task::SupervisorOutbox::kEffectsMax};
-  ReadyProbe ready_probe_;
-  reactor::NotifySocket notify_;
   announce::Announcer announcer_;
   announce::AnnouncerOutbox announcer_out_;
   reactor::Timer supervisor_timer_;
   reactor::Timer announcer_timer_;
-  pid_t worker_ = 0;
   announce::Wish wish_ = announce::Wish::kNone;
   std::string_view state_tag_ = "starting";
   bool carrying_out_ = false;
