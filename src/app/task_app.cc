@@ -54,7 +54,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        workers_(loop_, config, log_, rng_.fork(), *this),
+        workers_(loop_, config, process_log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),

@@ -31,15 +31,16 @@ bool group_is_empty(pid_t group) {
 
 }  // namespace
 
-WorkerProcesses::WorkerProcesses(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng,
+WorkerProcesses::WorkerProcesses(reactor::Loop& loop, const config::Config& config, ProcessLog& log, Rng rng,
                                  WorkerHandler& handler)
     : loop_(loop),
       config_(config),
-      log_(log),
+      log_(log.log()),
       handler_(handler),
       reaper_(loop, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
       ready_probe_(loop, readiness_options(config), rng,
                    [this](task::ReadyBy by) { handler_.on_worker_ready(watched_, by); }),
+      output_(loop, config.worker.log, log, kGenerationsMax),
       notify_(loop, [this](const reactor::Notification& n) { on_notification(n); }),
       group_timer_(loop, [this] { look_for_gone(); }) {}
 
@@ -74,7 +75,10 @@ reactor::SpawnOptions WorkerProcesses::spawn_options(const ServiceSocket& servic
 }
 
 void WorkerProcesses::start(std::uint32_t generation, ServiceSocket& service, IpAddress advertised) {
-  const reactor::SpawnOptions options = spawn_options(service, advertised);
+  reactor::SpawnOptions options = spawn_options(service, advertised);
+  const WorkerOutput::Ends output = output_.open();
+  options.stdout_fd = output.out.get();
+  options.stderr_fd = output.err.get();
   service.before_worker();
   const auto spawned = reactor::spawn(options);
   if (!spawned.ok()) {
@@ -88,6 +92,7 @@ void WorkerProcesses::start(std::uint32_t generation, ServiceSocket& service, Ip
   if (generations_.full()) generations_.erase(0);
   generations_.push_back({generation, spawned.value(), false});
   watched_ = generation;
+  output_.started(spawned.value());
   log_.info("worker started", {{"pid", spawned.value()}, {"generation", generation}, {"command", options.argv[0]}});
   handler_.on_worker_started(generation, spawned.value());
   ready_probe_.worker_started(service.listener(), service.bound());
@@ -106,6 +111,7 @@ void WorkerProcesses::signal(std::uint32_t generation, int signal, bool whole_gr
 
 void WorkerProcesses::end_all() {
   if (!reactor::end_all_children(kEndAllMost)) log_.warn("some process below this task has survived SIGKILL");
+  output_.finish();
 }
 
 void WorkerProcesses::on_child_exit(pid_t pid, const reactor::ExitStatus& status) {

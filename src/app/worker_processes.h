@@ -16,7 +16,7 @@
 
 #include "app/ready_probe.h"
 #include "app/service_socket.h"
-#include "base/log.h"
+#include "app/worker_output.h"
 #include "config/config.h"
 #include "reactor/loop.h"
 #include "reactor/notify_socket.h"
@@ -46,7 +46,7 @@ class WorkerProcesses {
   static constexpr std::size_t kGenerationsMax = 6;
 
   /// To be made before the first child of the process.
-  WorkerProcesses(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng, WorkerHandler& handler);
+  WorkerProcesses(reactor::Loop& loop, const config::Config& config, ProcessLog& log, Rng rng, WorkerHandler& handler);
 
   /// The notify socket. The error is finished for the log.
   [[nodiscard]] Result<void> open();
@@ -59,7 +59,7 @@ class WorkerProcesses {
   /// Nothing happens where it is gone. `whole_group`: not the leader alone.
   void signal(std::uint32_t generation, int signal, bool whole_group);
 
-  /// For the way out: SIGKILL to everybody below us, and a wait for their ends.
+  /// For the way out: SIGKILL to everybody below us, a wait for their ends, and their last words.
   void end_all();
 
  private:
@@ -82,6 +82,7 @@ class WorkerProcesses {
   WorkerHandler& handler_;
   reactor::Reaper reaper_;
   ReadyProbe ready_probe_;
+  WorkerOutput output_;
   reactor::NotifySocket notify_;
   reactor::Timer group_timer_;
   InlineVector<Generation, kGenerationsMax> generations_;

@@ -65,6 +65,7 @@ class LogPace {
 
   /// What was dropped since the last report, when there is something to report and it is time to.
   [[nodiscard]] std::optional<Dropped> report(Instant now);
+  [[nodiscard]] bool has_untold() const { return total_.lines != told_.lines; }
   [[nodiscard]] const Dropped& dropped() const { return total_; }
 
  private:
