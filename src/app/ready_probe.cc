@@ -21,6 +21,7 @@ task::ReadyMode mode_of(config::Ready ready) {
 task::Readiness::Options options_of(const config::Config& config) {
   task::Readiness::Options options;
   options.mode = mode_of(config.worker.ready);
+  options.socket_is_passed = config.worker.socket == config::WorkerSocket::kPass;
   options.delay = config.worker.ready_delay;
   // A worker that is given little time is told of before it is over.
   options.look_after = std::min(options.look_after, config.worker.ready_timeout / 2);
@@ -115,12 +116,22 @@ void ReadyProbe::on_result(WorkerProbe::Result result, int status) {
 }
 
 void ReadyProbe::say_not_ready(const task::NotReadyYet& late) {
-  const auto elsewhere = reactor::listeners_of_group(group_, listener_fd_);
-  if (!elsewhere.empty()) {
-    const auto& found = elsewhere.front();
-    log_.warn(advice_on(found.at),
-              {{"pid", found.pid}, {"listens_at", to_text(found.at)}, {"elapsed_ms", late.elapsed}});
-  } else if (late.http_status != 0) {
+  const bool passed = listener_fd_ >= 0;
+  for (const reactor::ListeningSocket& found : reactor::listeners_of_group(group_, listener_fd_)) {
+    if (!passed && found.at.port == listener_.port) continue;  // Where it should.
+    log_.warn(passed
+                  ? "the worker is not ready yet: it listens on a port by itself and not on descriptor 3, the socket "
+                    "that it was given; let it use that (SHOAL_LISTENER_FD, LISTEN_FDS), or set worker.socket = "
+                    "\"reserve\" and let it listen on SHOAL_PORT"
+                  : "the worker is not ready yet: it listens on another port than SHOAL_PORT; give it that one, with "
+                    "{port} in worker.command or from its environment",
+              {{"pid", found.pid},
+               {"listens_on", to_text(found.at)},
+               {"shoal_port", listener_.port},
+               {"elapsed_ms", late.elapsed}});
+    return;
+  }
+  if (late.http_status != 0) {
     log_.warn("the worker is not ready yet: its answer is neither 2xx nor 3xx",
               {{"path", std::string_view(config_.worker.ready_path)},
                {"status", late.http_status},
@@ -128,14 +139,6 @@ void ReadyProbe::say_not_ready(const task::NotReadyYet& late) {
   } else {
     log_.info("the worker is not ready yet", {{"elapsed_ms", late.elapsed}});
   }
-}
-
-std::string ReadyProbe::advice_on(const Endpoint& elsewhere) const {
-  const std::string port = std::to_string(elsewhere.port);
-  return "the worker is not ready yet: it listens on port " + port +
-         " by itself and not on descriptor 3, the socket that it was given. Let it use descriptor 3 "
-         "(SHOAL_LISTENER_FD, "
-         "LISTEN_FDS), or set worker.socket = \"reserve\" and let it listen on SHOAL_PORT";
 }
 
 }  // namespace shoal::app

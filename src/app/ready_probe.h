@@ -28,7 +28,6 @@ class ReadyProbe final {
   void drive(F&& f);
   void on_result(WorkerProbe::Result result, int status);
   void say_not_ready(const task::NotReadyYet& late);
-  [[nodiscard]] std::string advice_on(const Endpoint& elsewhere) const;
 
   reactor::Loop& loop_;
   const config::Config& config_;

@@ -9,17 +9,16 @@
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
+#include "app/service_socket.h"
 #include "app/worker_processes.h"
 #include "app/worker_watch.h"
 #include "config/cli.h"
-#include "reactor/listener.h"
 #include "reactor/signals.h"
 #include "task/supervisor.h"
 
 namespace shoal::app {
 namespace {
 
-constexpr int kListenBacklog = 1024;
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
 
 task::Supervisor::Options supervisor_options(const config::Config& config) {
@@ -56,9 +55,10 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        workers_(loop_, config, log_, rng_.fork(), *this),
+        workers_(loop_, config, process_log_, rng_.fork(), *this),
         watch_(loop_, config, log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
+        service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
@@ -75,10 +75,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     for (const std::string& warning : config_.warnings) log_.warn(warning);
     const auto keys = gossip_.load_keys();
     if (!keys.ok()) return bad_settings(keys.error().message);
-    auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
-    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
-    listener_ = std::move(listener.value());
-    watch_.open(listener_.fd.get(), listener_.bound);
+    const auto service = service_.open(config_.task.listen);
+    if (!service.ok()) return unavailable("task.listen: " + service.error().message);
+    watch_.open(service_);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
@@ -108,13 +107,13 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
-    return config_.task.advertise_port.value_or(listener_.bound.port);
+    return config_.task.advertise_port.value_or(service_.bound().port);
   }
 
   void start() {
     if (supervisor_.state() != task::Supervisor::State::kIdle) return;  // Stopped before it began.
     log_.info("task started", {{"node", config_.node.name},
-                               {"listen", to_text(listener_.bound)},
+                               {"listen", to_text(service_.bound())},
                                {"port", service_port()},
                                {"pool", config_.task.backend}});
     gossip_.start(tags("starting"));
@@ -225,11 +224,11 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
 
   void carry_out(const task::SupervisorEffect& effect) {
     if (std::holds_alternative<task::SpawnWorker>(effect)) {
-      workers_.start(1, listener_, gossip_.advertise().addr);
+      workers_.start(1, service_, gossip_.advertise().addr);
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
       workers_.stop_watching();
       watch_.close();
-      listener_.fd.reset();
+      service_.stop_serving();
     } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
       workers_.signal(1, signal->signal, true);
     } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
@@ -269,7 +268,8 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
         return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
       case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
       case Kind::kNotReadyInTime:
-        return line(LogLevel::kError, "worker was not ready within worker.ready_timeout; it is stopped");
+        return log_.error("worker was not ready within worker.ready_timeout; it is stopped",
+                          {{"elapsed_ms", n.elapsed}, {"advice", service_.advice()}, {"port", service_.bound().port}});
       case Kind::kDrained: return line(LogLevel::kInfo, "drained");
       case Kind::kDrainedWithoutConfirmation:
         return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
@@ -381,7 +381,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   WorkerProcesses workers_;
   WorkerWatch watch_;
   reactor::Signals signals_;
-  reactor::ServiceListener listener_;
+  ServiceSocket service_;
   GossipDriver gossip_;
   GossipControl control_;
   task::Supervisor supervisor_;

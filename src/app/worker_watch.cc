@@ -45,10 +45,10 @@ WorkerWatch::WorkerWatch(reactor::Loop& loop, const config::Config& config, Log&
       health_timer_(loop, [this] { drive([this](Instant now) { health_.on_deadline(now, out_); }); }),
       queue_timer_(loop, [this] { read_queue(); }) {}
 
-void WorkerWatch::open(int fd, const Endpoint& bound) {
-  fd_ = fd;
-  probe_.aim(bound);
-  queue_timer_.at(loop_.now());
+void WorkerWatch::open(const ServiceSocket& service) {
+  fd_ = service.listener();
+  probe_.aim(service.bound());
+  if (fd_ >= 0) queue_timer_.at(loop_.now());
 }
 
 void WorkerWatch::close() {

@@ -2,6 +2,7 @@
 // that follows from it. The shell of task::Health and task::LoadFeedback.
 #pragma once
 
+#include "app/service_socket.h"
 #include "app/worker_probe.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -25,8 +26,8 @@ class WorkerWatch {
  public:
   WorkerWatch(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng, WorkerWatchHandler& handler);
 
-  /// The service socket is there. `fd` stays open until `close`.
-  void open(int fd, const Endpoint& bound);
+  /// The service socket is there, and stays until `close`.
+  void open(const ServiceSocket& service);
   /// Nothing more is looked at.
   void close();
   /// Which generation of the worker is ready, 0 = none. Another one than before begins anew, as healthy and with the

@@ -175,9 +175,22 @@ enum class HealthAction : std::uint8_t {
   kRestart,   // The worker is stopped and started anew.
 };
 
+/// Who binds the service port.
+enum class WorkerSocket : std::uint8_t {
+  kPass,          // shoal; the worker inherits the listening socket.
+  kReserve,       // The worker, which sets SO_REUSEADDR; shoal keeps the port until it exits.
+  kReserveClose,  // The worker; shoal lets go of the port just before it starts the worker.
+};
+enum class WorkerLog : std::uint8_t {
+  kInherit,  // The worker writes to shoal's own stdout and stderr.
+  kWrap,     // shoal reads the worker's lines and logs each as one of its own.
+};
+
 struct Worker {
   /// argv; never empty for a task. Placeholders are checked but still in it: config/placeholders.h fills them in.
   std::vector<std::string> command;
+  WorkerSocket socket = WorkerSocket::kPass;
+  WorkerLog log = WorkerLog::kInherit;
   Ready ready = Ready::kAuto;
   std::string ready_path;  // kHttp only.
   Duration ready_delay{};  // kDelay only.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/environment.h"
+#include "config/placeholders.h"
 #include "config/server_options.h"
 #include "config/text.h"
 #include "config/toml_loader.h"
@@ -248,6 +249,16 @@ class Loader {
       warn(*given, "is outside gossip.allow; members with the same list refuse this one");
   }
 
+  void check_socket() {
+    const Worker& worker = out_.config.worker;
+    if (worker.socket == WorkerSocket::kPass) return;
+    if (std::any_of(worker.command.begin(), worker.command.end(), &names_fd)) {
+      error(*value_of("worker.command"),
+            "has {fd}, but with this worker.socket the worker gets no descriptor; write {port}, which it binds itself, "
+            "or set worker.socket = \"pass\"");
+    }
+  }
+
   void check_task() {
     if (out_.config.role != Role::kTask) return;
     if (value_of("worker.command") == nullptr) {
@@ -261,16 +272,11 @@ class Loader {
         warn_unset("worker.command", kWhat);
       }
     }
+    check_socket();
     check_probes();
     if (out_.config.gossip.join.empty()) {
       warn_unset("gossip.join", "this task finds no sidecar by itself and waits until another member joins it");
     }
-  }
-
-  /// A setting that the table may not have yet, or the operator has not set, counts as `pass`.
-  [[nodiscard]] bool socket_is_passed() const {
-    const Given* socket = value_of("worker.socket");
-    return socket == nullptr || socket->words[0] == "pass";
   }
 
   /// shoal itself listens on a socket that it passes on: the kernel takes every connection, worker or no worker.
@@ -278,7 +284,7 @@ class Loader {
     const Worker& worker = out_.config.worker;
     const Given* ready = value_of("worker.ready");
     const Given* health = value_of("worker.health");
-    if (socket_is_passed()) {
+    if (worker.socket == WorkerSocket::kPass) {
       if (worker.ready == Ready::kTcp) {
         error(*ready,
               "proves nothing where shoal listens for the worker: connections succeed before it runs; use auto, which "

@@ -203,6 +203,22 @@ TEST_CASE("messages name place, setting, value and fix") {
         "{port}, {fd}; for a brace itself write {{");
 }
 
+TEST_CASE("a worker that binds its port itself is given no descriptor to name") {
+  Run run;
+  run.arguments = {"task", "--join", "a", "--worker-socket", "reserve", "--", "./w", "--fd={fd}"};
+  CHECK(error(run).find(
+            "--fd={fd}\"]: has {fd}, but with this worker.socket the worker gets no descriptor; write {port}") !=
+        std::string::npos);
+  run.arguments[4] = "reserve-close";
+  CHECK(error(run).find("gets no descriptor") != std::string::npos);
+  run.arguments[4] = "pass";
+  CHECK(good(run).worker.socket == WorkerSocket::kPass);
+  run.arguments = {"task", "--join", "a", "--worker-socket", "reserve", "--", "./w", "--port={port}", "{{fd}"};
+  CHECK(good(run).worker.socket == WorkerSocket::kReserve);
+  run.arguments[4] = "close";
+  CHECK(error(run).find("is none of pass, reserve, reserve-close") != std::string::npos);
+}
+
 TEST_CASE("the same tag twice is refused, from flags too") {
   Run run;
   run.arguments = {"task", "--join", "a", "--tag", "x=1", "--tag", "x=2", "--", "./w"};
@@ -427,7 +443,12 @@ TEST_CASE("what proves nothing about a worker is refused, with what does") {
   CHECK(refused("[worker]\nready = 'tcp'\n").find("use auto") != std::string::npos);
   CHECK(refused("[worker]\nhealth = 'tcp'\n").find("use queue") != std::string::npos);
   CHECK(refused("[worker]\nready = 'delay:60s'\n").find("worker.ready_timeout") != std::string::npos);
+  CHECK(refused("[worker]\nsocket = 'reserve'\nhealth = 'queue'\n").find("use tcp") != std::string::npos);
+  CHECK(refused("[worker]\nsocket = 'reserve'\n[task]\nadaptive_weight = true\n").find("worker.socket") !=
+        std::string::npos);
   Run run;
+  run.file = "[worker]\nsocket = 'reserve'\nready = 'tcp'\nhealth = 'tcp'\n";
+  CHECK(good(run).worker.ready == Ready::kTcp);
   run.file = "[worker]\nready = 'delay:59s'\nhealth = 'queue'\n[task]\nadaptive_weight = true\n";
   CHECK(good(run).worker.health == Health::kQueue);
   CHECK(good(run).task.adaptive_weight);
