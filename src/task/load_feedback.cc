@@ -17,7 +17,7 @@ constexpr int kRelaxed = 1;
 LoadFeedback::LoadFeedback(std::uint16_t whole, Instant now)
     : whole_(whole),
       least_(std::max<std::uint16_t>(1, whole / 10)),
-      step_(std::max<std::uint16_t>(1, whole / 10)),
+      step_most_(std::max<std::uint16_t>(1, whole / 10)),
       weight_(whole),
       changed_at_(now) {
   SHOAL_ASSERT(whole > 0);
@@ -42,15 +42,16 @@ std::optional<std::uint16_t> LoadFeedback::on_reading(Instant now, const QueueRe
     return change_to(now, std::max<std::uint16_t>(least_, static_cast<std::uint16_t>(weight_ * 7 / 10)));
   }
   if (busy > kRelaxed || weight_ == whole_) return std::nullopt;
-  const auto next = static_cast<std::uint16_t>(std::min<int>(whole_, weight_ + step_));
-  const bool is_above = saturated_at_ != 0 && next >= saturated_at_;
-  if (now - changed_at_ < (is_above ? kUpEveryAbove : kUpEvery)) return std::nullopt;
+  const int step = std::clamp<int>(weight_ / 4, 1, step_most_);
+  const auto next = static_cast<std::uint16_t>(std::min<int>(whole_, weight_ + step));
+  const bool into_limit = saturated_at_ != 0 && next >= saturated_at_;
+  if (now - changed_at_ < (into_limit ? kUpIntoLimit : kUpEvery)) return std::nullopt;
+  if (into_limit) saturated_at_ = 0;
   return change_to(now, next);
 }
 
 std::optional<std::uint16_t> LoadFeedback::change_to(Instant now, std::uint16_t weight) {
   weight_ = weight;
-  if (weight_ == whole_) saturated_at_ = 0;
   changed_at_ = now;
   readings_ = 0;
   return weight_;

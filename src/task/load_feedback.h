@@ -6,11 +6,11 @@
 // readings, the window begins anew with each change, and between "saturated" and "relaxed" nothing changes.
 //
 //   saturated   6 of 8 readings found somebody waiting    times 0.7, at least 10 % of the whole weight
-//   relaxed     at most 1 of 8                            plus 10 % of the whole weight
+//   relaxed     at most 1 of 8                            plus a quarter, at most 10 % of the whole weight
 //
-// Down at once, up slowly: a step each 4 s, but only each 16 s at and above the weight at which it was saturated last,
-// since it will probably be so again. With four readings a second a step down takes 2 s. When a whole pool is saturated
-// every task asks for less alike, and the shares stay what they are.
+// Down at once, up slowly: a step each 4 s, but the step that reaches the weight at which it was saturated last only
+// after 16 s, since it will probably be so again. With four readings a second a step down takes 2 s. When a whole pool
+// is saturated every task asks for less alike, and the shares stay what they are.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ class LoadFeedback final {
   static constexpr Duration kReadEvery = 250ms;
   static constexpr Duration kBetweenChanges = 2s;
   static constexpr Duration kUpEvery = 4s;
-  static constexpr Duration kUpEveryAbove = 16s;
+  static constexpr Duration kUpIntoLimit = 16s;
 
   /// `whole`: task.weight, 1 to 256.
   LoadFeedback(std::uint16_t whole, Instant now);
@@ -44,9 +44,9 @@ class LoadFeedback final {
 
   std::uint16_t whole_;
   std::uint16_t least_;
-  std::uint16_t step_;
+  std::uint16_t step_most_;
   std::uint16_t weight_;
-  std::uint16_t saturated_at_ = 0;  // 0 = not known to have a limit.
+  std::uint16_t saturated_at_ = 0;  // 0 = no limit is known, or it has been passed since.
   Instant changed_at_;
   std::uint32_t readings_ = 0;  // Since the last change.
   std::uint32_t window_ = 0;    // One bit a reading, the newest lowest: somebody waited.

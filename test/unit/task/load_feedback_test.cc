@@ -74,7 +74,7 @@ TEST_CASE("between saturated and relaxed the weight stays") {
   CHECK(t.told == std::vector<int>{70});
 }
 
-TEST_CASE("a relaxed worker asks for more, slowly, and slower still where it was saturated last") {
+TEST_CASE("a relaxed worker asks for more, slowly, and waits before it reaches the weight that was too much") {
   Trace t;
   t.run(6s, 8);
   REQUIRE(t.told == std::vector<int>{70, 49, 34});  // Saturated at 49 last.
@@ -82,16 +82,26 @@ TEST_CASE("a relaxed worker asks for more, slowly, and slower still where it was
   const Instant relaxed = t.now;
   t.at.assign(1, relaxed);
   t.run(5min, 0);
-  CHECK(t.told == std::vector<int>{44, 54, 64, 74, 84, 94, 100});
+  CHECK(t.told == std::vector<int>{42, 52, 62, 72, 82, 92, 100});
   REQUIRE(t.at.size() == 8);
   CHECK(t.at[1] - t.at[0] == Duration(LoadFeedback::kUpEvery));
-  CHECK(t.at[2] - t.at[1] == Duration(LoadFeedback::kUpEveryAbove));
-  CHECK(t.at[7] - t.at[6] == Duration(LoadFeedback::kUpEveryAbove));
+  CHECK(t.at[2] - t.at[1] == Duration(LoadFeedback::kUpIntoLimit));
+  CHECK(t.at[3] - t.at[2] == Duration(LoadFeedback::kUpEvery));  // The limit does not hold any more.
+  CHECK(t.at[7] - t.at[6] == Duration(LoadFeedback::kUpEvery));
   // Back at the whole weight nothing is held against it.
   t.told.clear();
   t.run(2s, 8);
   t.run(10s, 0);
   CHECK(t.told == std::vector<int>{70, 80, 90});
+  t.run(15s, 0);
+  CHECK(t.told == std::vector<int>{70, 80, 90, 100});
+}
+
+TEST_CASE("a load that returns with the weight is met with few changes") {
+  Trace t;  // Saturated above 40, relaxed else: there is no weight in between at which it would rest.
+  for (int i = 0; i < 4 * 600; ++i) t.read(t.feedback.weight() > 40 ? 1 : 0);
+  CHECK(t.told.size() < 600 / 6);
+  for (std::size_t i = 1; i < t.at.size(); ++i) CHECK(t.at[i] - t.at[i - 1] >= LoadFeedback::kBetweenChanges);
 }
 
 TEST_CASE("at a steady load the weight settles: few changes, none closer than two seconds") {
