@@ -202,3 +202,27 @@ def test_a_saturated_task_asks_for_less_and_the_pool_gets_faster(scene):
     check(sum(last.values()) > 1.5 * sum(first.values()), "the pool got no faster")
     check(all(haproxy.server_of(t).weight == 100 for t in ("quick1", "quick2")), f"{haproxy.servers()}")
     wait_until(lambda: haproxy.server_of("lame").weight > low, 15, "a higher weight after the load")
+
+
+@test(seconds=40)
+def test_an_unhealthy_worker_is_started_anew_where_that_is_wanted(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    status = write_status(scene, 200)
+    sick = scene.task(proxy, "sick", worker=["--status-file", status],
+                      more={"worker": {"health": "http:/status", "health_action": "restart", **QUICK}})
+    well = scene.task(proxy, "well")
+    haproxy.wait_in_rotation("sick", "well")
+    worker = sick.worker.pid
+    load = Load(haproxy.http_port, seconds=30, clients=4)
+    write_status(scene, 500)
+    sick.log.wait_for(UNHEALTHY, 5)
+    haproxy.wait_out_of_rotation("sick", timeout=5)
+    write_status(scene, 200)
+    wait_until(lambda: len(sick.worker.lines("start")) == 2, 10, "another worker")
+    check(not is_running(worker), "the unhealthy worker lives on")
+    check(sick.worker.first("end")["why"] == "sigterm", "it was not asked to stop")
+    haproxy.wait_in_rotation("sick", timeout=5)
+    result = load.result(stop_now=True)
+    check(result["failed"] == 0 and result["ok"] > 100, f"{result['failed']} of {result['ok']}: {result['errors']}")
+    check(well.running() and sick.stop() == 0, "not 0")
