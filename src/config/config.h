@@ -168,6 +168,9 @@ struct Task {
 };
 
 enum class Ready : std::uint8_t { kAuto, kNotify };
+enum class Restart : std::uint8_t { kNever, kOnFailure, kAlways };
+enum class OnHup : std::uint8_t { kRenew, kForward };
+enum class SignalScope : std::uint8_t { kGroup, kLeader };
 
 struct Worker {
   /// argv; never empty for a task. Placeholders are checked but still in it: config/placeholders.h fills them in.
@@ -175,6 +178,10 @@ struct Worker {
   Ready ready = Ready::kAuto;
   Duration ready_timeout{};
   int stop_signal = 0;  // A signal number.
+  SignalScope signal_scope = SignalScope::kGroup;
+  Restart restart = Restart::kNever;
+  Duration backlog_wait{};  // May be zero.
+  OnHup on_hup = OnHup::kRenew;
 };
 
 struct LogSettings {
