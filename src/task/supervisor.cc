@@ -269,7 +269,6 @@ void Supervisor::back_off(Instant now, SupervisorOutbox& out) {
   const Duration was_ready = worker_.ready_at == kNever ? Duration{} : now - worker_.ready_at;
   const Duration wait = backoff_.next(was_ready, rng_);
   worker_is_gone();
-  worker_code_ = 0;  // Its end is not the task's.
   state_ = State::kBackingOff;
   deadline(Timer::kDrainShare) = kNever;
   deadline(Timer::kWorkerKill) = kNever;
@@ -386,8 +385,9 @@ void Supervisor::kill_group(SupervisorOutbox& out) {
 
 void Supervisor::take_exit(Instant now, SupervisorOutbox& out) {
   worker_.life = Life::kExited;
-  worker_code_ = input_.exit.shell_code();
-  out.note(Kind::kWorkerExited, is_stopping() ? since_stop(now) : now - worker_.since, worker_code_);
+  const std::int32_t code = input_.exit.shell_code();
+  worker_code_ = is_stopping() ? code : 0;  // Else a new one follows, and this end is not the task's.
+  out.note(Kind::kWorkerExited, is_stopping() ? since_stop(now) : now - worker_.since, code);
 }
 
 void Supervisor::worker_is_gone() { worker_.life = Life::kNone; }

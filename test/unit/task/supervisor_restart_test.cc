@@ -189,7 +189,7 @@ TEST_CASE("a stop is honoured in each state of a restart, inside the one budget"
     t.left();
     CHECK(t.take() == "");
     t.gone();
-    CHECK(t.take() == "exit 3");
+    CHECK(t.take() == "exit 0");
   }
   SUBCASE("while an unhealthy one ends") {
     Trace t = serving();
