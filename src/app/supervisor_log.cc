@@ -2,25 +2,24 @@
 
 namespace shoal::app {
 
-void log_note(Log& log, const task::Note& note, bool stopping, std::uint64_t others_accepted) {
+void log_note(Log& log, const task::Note& note, const NoteContext& context) {
   using Kind = task::Note::Kind;
   const auto line = [&](LogLevel level, std::string_view words, std::string_view key = {}) {
     if (key.empty()) return log.write(level, words, {{"elapsed_ms", note.elapsed}});
     log.write(level, words, {{key, note.number}, {"elapsed_ms", note.elapsed}});
   };
-  const LogLevel if_expected = note.number != 0 && !stopping ? LogLevel::kWarn : LogLevel::kInfo;
+  const LogLevel if_expected = note.number != 0 && !context.stopping ? LogLevel::kWarn : LogLevel::kInfo;
   switch (note.kind) {
     case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
     case Kind::kStopRequested: return line(LogLevel::kInfo, "stop requested", "fast");
     case Kind::kWorkerExited: return line(if_expected, "worker exited", "status");
     case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
     case Kind::kNotReadyInTime:
-      return line(LogLevel::kError, "worker was not ready within worker.ready_timeout; it is stopped");
+      return log.error("worker was not ready within worker.ready_timeout; it is stopped",
+                       {{"elapsed_ms", note.elapsed}, {"advice", context.advice}, {"port", context.port}});
     case Kind::kRestartDue:
       return log.warn("the worker is started anew", {{"in_ms", note.elapsed}, {"restarts", note.number}});
-    case Kind::kWithdrawn: return line(LogLevel::kInfo, "withdrawn until the worker is ready and healthy");
-    case Kind::kUnhealthy: return line(LogLevel::kWarn, "worker unhealthy");
-    case Kind::kHealthy: return line(LogLevel::kInfo, "worker healthy again");
+    case Kind::kWithdrawn: return line(LogLevel::kInfo, "withdrawn until a worker is ready");
     case Kind::kRestartWanted: return line(LogLevel::kWarn, "the unhealthy worker is replaced");
     case Kind::kToldToEnd: return line(LogLevel::kInfo, "worker told to stop; a new one follows", "signal");
     case Kind::kEndedByForce: return line(LogLevel::kWarn, "worker did not stop in time; killed");
@@ -36,11 +35,11 @@ void log_note(Log& log, const task::Note& note, bool stopping, std::uint64_t oth
                   "renewal given up: the new generation exited before it was ready; the present worker goes on",
                   "status");
     case Kind::kNewNotReady:
-      if (others_accepted > 0) {
+      if (context.taken_by_others > 0) {
         return log.error(
             "renewal given up: within worker.ready_timeout the present worker took every connection that shoal made to "
             "see whether the new generation accepts; it goes on. Set worker.ready to notify (READY=1) or delay:SECONDS",
-            {{"generation", note.number}, {"tries", others_accepted}, {"elapsed_ms", note.elapsed}});
+            {{"generation", note.number}, {"tries", context.taken_by_others}, {"elapsed_ms", note.elapsed}});
       }
       return line(LogLevel::kError,
                   "renewal given up: the new generation was not ready within worker.ready_timeout; the present worker "

@@ -9,17 +9,17 @@
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
+#include "app/service_socket.h"
 #include "app/supervisor_log.h"
 #include "app/worker_processes.h"
+#include "app/worker_watch.h"
 #include "config/cli.h"
-#include "reactor/listener.h"
 #include "reactor/signals.h"
 #include "task/supervisor.h"
 
 namespace shoal::app {
 namespace {
 
-constexpr int kListenBacklog = 1024;
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
 
 task::Restart restart_of(config::Restart restart) {
@@ -67,15 +67,17 @@ std::string_view word_of(task::Supervisor::State state) {
   return state == task::Supervisor::State::kUnhealthy ? "unhealthy" : "starting";
 }
 
-class TaskApp final : private GossipHandler, private WorkerHandler {
+class TaskApp final : private GossipHandler, private WorkerHandler, private WorkerWatchHandler {
  public:
   explicit TaskApp(const config::Config& config)
       : config_(config),
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        workers_(loop_, config, log_, rng_.fork(), *this),
+        workers_(loop_, config, process_log_, rng_.fork(), *this),
+        watch_(loop_, config, log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
+        service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
@@ -92,9 +94,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
     const auto keys = gossip_.load_keys();
     if (!keys.ok()) return bad_settings(keys.error().message);
-    auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
-    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
-    listener_ = std::move(listener.value());
+    const auto service = service_.open(config_.task.listen);
+    if (!service.ok()) return unavailable("task.listen: " + service.error().message);
+    watch_.open(service_);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
@@ -124,13 +126,13 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
-    return config_.task.advertise_port.value_or(listener_.bound.port);
+    return config_.task.advertise_port.value_or(service_.bound().port);
   }
 
   void start() {
     if (supervisor_.state() != task::Supervisor::State::kIdle) return;  // Stopped before it began.
     log_.info("task started", {{"node", config_.node.name},
-                               {"listen", to_text(listener_.bound)},
+                               {"listen", to_text(service_.bound())},
                                {"port", service_port()},
                                {"pool", config_.task.backend}});
     gossip_.start(tags("starting"));
@@ -222,6 +224,22 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     drive_supervisor([&](Instant now) { supervisor_.on_worker_gone(now, generation, supervisor_out_); });
   }
 
+  // WorkerWatchHandler
+  void on_unhealthy() override {
+    drive_supervisor([this](Instant now) {
+      if (config_.worker.health_action == config::HealthAction::kRestart) {
+        return supervisor_.restart_worker(now, supervisor_out_);
+      }
+      supervisor_.on_unhealthy(now, supervisor_out_);
+    });
+  }
+  void on_healthy() override {
+    drive_supervisor([this](Instant now) { supervisor_.on_healthy(now, supervisor_out_); });
+  }
+  void on_weight() override {
+    if (supervisor_.is_serving()) announce_ready();
+  }
+
   // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
   template <typename F>
   void drive_supervisor(F&& f) {
@@ -232,6 +250,8 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     }
     supervisor_out_.clear();
     supervisor_timer_.at(supervisor_.next_deadline());
+    // Before the effects: an announcement of a new worker has the weight that it begins with.
+    watch_.follow(supervisor_.has_ready_worker() ? supervisor_.generation() : 0);
     if (std::exchange(carrying_out_, true)) return;
     while (!effects_.empty()) carry_out(effects_.pop());
     carrying_out_ = false;
@@ -240,14 +260,17 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
 
   void carry_out(const task::SupervisorEffect& effect) {
     if (const auto* spawn = std::get_if<task::SpawnWorker>(&effect)) {
-      workers_.start(spawn->generation, listener_, gossip_.advertise().addr);
+      workers_.start(spawn->generation, service_, gossip_.advertise().addr);
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
       workers_.stop_watching();
-      listener_.fd.reset();
+      watch_.close();
+      service_.stop_serving();
     } else if (const auto* signal = std::get_if<task::SignalWorker>(&effect)) {
       workers_.signal(signal->generation, signal->signal, signal->whole_group);
     } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
       announce_ready();
+    } else if (std::holds_alternative<task::SayUnready>(effect)) {
+      drive_announcer([this](Instant now) { announcer_.set_unready(now, announcer_out_); });
     } else if (const auto* withdraw = std::get_if<task::Withdraw>(&effect)) {
       depart(withdraw->timeout, true);
     } else if (const auto* depart_for_good = std::get_if<task::Depart>(&effect)) {
@@ -260,7 +283,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
       loop_.stop();
     } else if (const auto* note = std::get_if<task::Note>(&effect)) {
       stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
-      log_note(log_, *note, stop_requested_, 0);
+      log_note(log_, *note, {stop_requested_, service_.advice(), service_.bound().port, 0});
     }
   }
 
@@ -268,12 +291,12 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));
-    what.weight = static_cast<std::uint16_t>(config_.task.weight);
+    what.weight = watch_.weight();
     drive_announcer([&](Instant now) { announcer_.set_ready(now, what, announcer_out_); });
   }
 
-  // Depart, not "unready", for a while too: the sidecar acts on it at once, without a look at our listener, which still
-  // takes connections that nobody serves.
+  // Depart, not "unready", for a while too where nobody serves: the sidecar acts on it at once, without a look at our
+  // listener, which still takes connections.
   void depart(Duration timeout, bool returns) {
     drained_ = false;  // What was found out about an earlier one says nothing of this.
     drive_announcer([&](Instant now) { announcer_.depart(now, timeout, announcer_out_, returns); });
@@ -384,8 +407,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
   Rng rng_;
   reactor::Loop loop_;
   WorkerProcesses workers_;
+  WorkerWatch watch_;
   reactor::Signals signals_;
-  reactor::ServiceListener listener_;
+  ServiceSocket service_;
   GossipDriver gossip_;
   GossipControl control_;
   task::Supervisor supervisor_;

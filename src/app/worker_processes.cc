@@ -17,12 +17,6 @@ namespace {
 constexpr Duration kLookAtGroups = 100ms;
 constexpr Duration kEndAllMost = 500ms;
 
-task::Readiness::Options readiness_options(const config::Config& config) {
-  task::Readiness::Options options;
-  options.mode = config.worker.ready == config::Ready::kNotify ? task::ReadyMode::kNotify : task::ReadyMode::kAuto;
-  return options;
-}
-
 bool group_is_empty(pid_t group) {
   const auto there = reactor::signal_group(group, 0);
   return !there.ok() && there.error().code == ESRCH;
@@ -30,15 +24,15 @@ bool group_is_empty(pid_t group) {
 
 }  // namespace
 
-WorkerProcesses::WorkerProcesses(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng,
+WorkerProcesses::WorkerProcesses(reactor::Loop& loop, const config::Config& config, ProcessLog& log, Rng rng,
                                  WorkerHandler& handler)
     : loop_(loop),
       config_(config),
-      log_(log),
+      log_(log.log()),
       handler_(handler),
       reaper_(loop, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
-      ready_probe_(loop, readiness_options(config), rng,
-                   [this](task::ReadyBy by) { handler_.on_worker_ready(watched_, by); }),
+      ready_probe_(loop, config, log_, rng, [this](task::ReadyBy by) { handler_.on_worker_ready(watched_, by); }),
+      output_(loop, config.worker.log, log, kGenerationsMax),
       notify_(loop, [this](const reactor::Notification& n) { on_notification(n); }),
       group_timer_(loop, [this] { look_for_gone(); }) {}
 
@@ -52,12 +46,12 @@ Result<void> WorkerProcesses::open() {
   return {};
 }
 
-reactor::SpawnOptions WorkerProcesses::spawn_options(const reactor::ServiceListener& listener, IpAddress advertised) {
+reactor::SpawnOptions WorkerProcesses::spawn_options(const ServiceSocket& service, IpAddress advertised) {
   const AddressText addr = to_text(advertised);
-  const config::PlaceholderValues values{addr.view(), listener.bound.port, task::kListenerFd};
+  const config::PlaceholderValues values{addr.view(), service.bound().port, task::kListenerFd};
   task::WorkerSurroundings around;
   around.addr = advertised;
-  around.port = listener.bound.port;
+  around.port = service.bound().port;
   around.notify_socket = notify_.name();
   std::size_t variables = 0;
   while (environ[variables] != nullptr) ++variables;
@@ -66,13 +60,18 @@ reactor::SpawnOptions WorkerProcesses::spawn_options(const reactor::ServiceListe
   for (const std::string& word : config_.worker.command) {
     options.argv.push_back(config::fill_placeholders(word, values));
   }
+  around.socket_is_passed = service.is_passed();
   options.env = task::worker_environment(around);
-  options.pass_fd = listener.fd.get();
+  options.pass_fd = service.listener();
   return options;
 }
 
-void WorkerProcesses::start(std::uint32_t generation, const reactor::ServiceListener& listener, IpAddress advertised) {
-  const reactor::SpawnOptions options = spawn_options(listener, advertised);
+void WorkerProcesses::start(std::uint32_t generation, ServiceSocket& service, IpAddress advertised) {
+  reactor::SpawnOptions options = spawn_options(service, advertised);
+  const WorkerOutput::Ends output = output_.open();
+  options.stdout_fd = output.out.get();
+  options.stderr_fd = output.err.get();
+  service.before_worker();
   const auto spawned = reactor::spawn(options);
   if (!spawned.ok()) {
     const int code = reactor::exec_exit_code(spawned.error());
@@ -85,9 +84,10 @@ void WorkerProcesses::start(std::uint32_t generation, const reactor::ServiceList
   if (generations_.full()) generations_.erase(0);
   generations_.push_back({generation, spawned.value(), false});
   watched_ = generation;
+  output_.started(spawned.value());
   log_.info("worker started", {{"pid", spawned.value()}, {"generation", generation}, {"command", options.argv[0]}});
   handler_.on_worker_started(generation, spawned.value());
-  ready_probe_.worker_started(listener.fd.get(), listener.bound);
+  ready_probe_.worker_started(spawned.value(), service.listener(), service.bound());
 }
 
 void WorkerProcesses::signal(std::uint32_t generation, int signal, bool whole_group) {
@@ -103,6 +103,7 @@ void WorkerProcesses::signal(std::uint32_t generation, int signal, bool whole_gr
 
 void WorkerProcesses::end_all() {
   if (!reactor::end_all_children(kEndAllMost)) log_.warn("some process below this task has survived SIGKILL");
+  output_.finish();
 }
 
 void WorkerProcesses::on_child_exit(pid_t pid, const reactor::ExitStatus& status) {

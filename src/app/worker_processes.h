@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "app/ready_probe.h"
-#include "base/log.h"
+#include "app/service_socket.h"
+#include "app/worker_output.h"
 #include "config/config.h"
-#include "reactor/listener.h"
 #include "reactor/loop.h"
 #include "reactor/notify_socket.h"
 #include "reactor/process.h"
@@ -46,20 +46,20 @@ class WorkerProcesses {
   static constexpr std::size_t kGenerationsMax = 6;
 
   /// To be made before the first child of the process.
-  WorkerProcesses(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng, WorkerHandler& handler);
+  WorkerProcesses(reactor::Loop& loop, const config::Config& config, ProcessLog& log, Rng rng, WorkerHandler& handler);
 
   /// The notify socket. The error is finished for the log.
   [[nodiscard]] Result<void> open();
 
-  /// Starts the worker with `listener` as its descriptor 3 and watches until it is ready. Command line and environment
-  /// are made anew each time. One at a time is watched: the last that was started.
-  void start(std::uint32_t generation, const reactor::ServiceListener& listener, IpAddress advertised);
+  /// Starts the worker with its listener, where one is passed, as descriptor 3 and watches until it is ready. Command
+  /// line and environment are made anew each time. One at a time is watched: the last that was started.
+  void start(std::uint32_t generation, ServiceSocket& service, IpAddress advertised);
   /// Nothing more is asked or told about readiness.
   void stop_watching() { ready_probe_.stop(); }
   /// Nothing happens where it is gone. `whole_group`: not the leader alone.
   void signal(std::uint32_t generation, int signal, bool whole_group);
 
-  /// For the way out: SIGKILL to everybody below us, and a wait for their ends.
+  /// For the way out: SIGKILL to everybody below us, a wait for their ends, and their last words.
   void end_all();
 
  private:
@@ -73,7 +73,7 @@ class WorkerProcesses {
   void on_notification(const reactor::Notification& notification);
   /// Tells of every group that is empty by now.
   void look_for_gone();
-  [[nodiscard]] reactor::SpawnOptions spawn_options(const reactor::ServiceListener& listener, IpAddress advertised);
+  [[nodiscard]] reactor::SpawnOptions spawn_options(const ServiceSocket& service, IpAddress advertised);
   Generation* find(std::uint32_t number);
 
   reactor::Loop& loop_;
@@ -82,6 +82,7 @@ class WorkerProcesses {
   WorkerHandler& handler_;
   reactor::Reaper reaper_;
   ReadyProbe ready_probe_;
+  WorkerOutput output_;
   reactor::NotifySocket notify_;
   reactor::Timer group_timer_;
   InlineVector<Generation, kGenerationsMax> generations_;

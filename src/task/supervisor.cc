@@ -199,7 +199,8 @@ void Supervisor::announce(Instant now, SupervisorOutbox& out) {
   deadline(Timer::kBacklogWait) = kNever;
   state_ = State::kReady;
   worker_.ready_at = now;
-  was_announced_ = is_announced_ = true;
+  was_announced_ = true;
+  said_ = Said::kReady;
   out.note(Kind::kWorkerReady, now - worker_.since);
   out.add(AnnounceReady{});
   begin_remembered(now, out);
@@ -220,7 +221,7 @@ void Supervisor::lose_worker(Instant now, SupervisorOutbox& out) {
   if (!is_restarted_after(input_.exit)) return end_task_with_worker(now, out);
   take_exit(now, out);
   deadline(Timer::kReady) = kNever;
-  if (options_.backlog_wait == Duration{} || !is_announced_) {
+  if (options_.backlog_wait == Duration{} || said_ != Said::kReady) {
     withdraw(now, out);
   } else if (deadline(Timer::kBacklogWait) == kNever) {
     deadline(Timer::kBacklogWait) = now + options_.backlog_wait;
@@ -283,24 +284,24 @@ void Supervisor::spawn_again(Instant now, SupervisorOutbox& out) {
 
 void Supervisor::withdraw(Instant now, SupervisorOutbox& out) {
   deadline(Timer::kBacklogWait) = kNever;
-  if (!is_announced_) return;
-  is_announced_ = is_empty_ = false;
+  if (said_ != Said::kReady && said_ != Said::kUnready) return;
+  said_ = Said::kWithdrawn;
+  is_empty_ = false;
   out.note(Kind::kWithdrawn, now - worker_.since);
   out.add(Withdraw{budget_.drain_share});
 }
 
 void Supervisor::withdraw_overdue(Instant now, SupervisorOutbox& out) { withdraw(now, out); }
 
-void Supervisor::become_unhealthy(Instant now, SupervisorOutbox& out) {
-  out.note(Kind::kUnhealthy, now - worker_.since);
+void Supervisor::become_unhealthy(Instant /*now*/, SupervisorOutbox& out) {
   state_ = State::kUnhealthy;
-  withdraw(now, out);
+  said_ = Said::kUnready;
+  out.add(SayUnready{});
 }
 
-void Supervisor::become_healthy(Instant now, SupervisorOutbox& out) {
-  out.note(Kind::kHealthy, now - worker_.since);
+void Supervisor::become_healthy(Instant /*now*/, SupervisorOutbox& out) {
   state_ = State::kReady;
-  is_announced_ = true;
+  said_ = Said::kReady;
   out.add(AnnounceReady{});
 }
 
@@ -365,7 +366,7 @@ void Supervisor::hand_over(Instant now, SupervisorOutbox& out) {
   worker_.life = Life::kRuns;
   worker_.since = worker_.ready_at = now;
   state_ = State::kReady;
-  if (std::exchange(is_announced_, true)) return;  // It has been in rotation all the time.
+  if (std::exchange(said_, Said::kReady) == Said::kReady) return;  // It has been in rotation all the time.
   out.add(AnnounceReady{});
 }
 

@@ -7,7 +7,7 @@
 //   Spawning       a worker is being started
 //   Starting       it runs and is not ready
 //   Ready          it serves and is announced
-//   Unhealthy      it runs and serves, and is withdrawn: HAProxy sends nothing
+//   Unhealthy      it runs and serves, and is said to be unready
 //   Ending         it has crashed, was not ready in time, or is to be replaced; a new one follows when nobody of its
 //                  process group is left
 //   BackingOff     there is none; a new one follows
@@ -140,7 +140,8 @@ class Supervisor final {
   /// Nobody of its group is left. After on_worker_exit.
   void on_worker_gone(Instant now, std::uint32_t generation, SupervisorOutbox& out);
 
-  /// Health says that the ready worker should get no requests for now, or may again. It goes on running and serving.
+  /// Health says that the ready worker should get no requests for now, or may again. It goes on running and serving
+  /// what it gets: of a pool that is unhealthy as a whole the sidecars keep a part in rotation (haproxy.removal_floor).
   void on_unhealthy(Instant now, SupervisorOutbox& out);
   void on_healthy(Instant now, SupervisorOutbox& out);
   /// Health wants another worker in its place: withdrawn, told to stop as soon as no request is in flight, killed when
@@ -197,7 +198,8 @@ class Supervisor final {
   static constexpr std::size_t kTimers = static_cast<std::size_t>(Timer::kCount);
   static_assert(kTimers == kEvents - static_cast<std::size_t>(Event::kReadyTimeout), "one event for each timer");
   enum class Leave : std::uint8_t { kNotYet, kUnderWay, kOver };
-  enum class Life : std::uint8_t { kNone, kSpawning, kRuns, kExited };  // kExited: its group is not gone yet.
+  enum class Said : std::uint8_t { kNothing, kReady, kUnready, kWithdrawn };  // To the sidecars, before a stop.
+  enum class Life : std::uint8_t { kNone, kSpawning, kRuns, kExited };        // kExited: its group is not gone yet.
 
   void happen(Instant now, Event event, SupervisorOutbox& out);
 
@@ -303,8 +305,8 @@ class Supervisor final {
   std::uint32_t restarts_ = 0;
   bool has_run_ = false;  // Some worker could be executed.
   bool was_announced_ = false;
-  bool is_announced_ = false;  // And not withdrawn.
-  bool is_empty_ = false;      // Drained since it was withdrawn.
+  Said said_ = Said::kNothing;
+  bool is_empty_ = false;  // Drained since it was withdrawn.
   bool listener_closed_ = false;
   bool stop_requested_ = false;   // By a signal or an operator: then 143 is a success.
   std::int32_t own_code_ = -1;    // An exit code of our own that wins over the worker's status; -1 = none.

@@ -25,7 +25,11 @@ struct SignalWorker {
 };
 /// Announce to every sidecar.
 struct AnnounceReady {};
-/// Out of rotation in every HAProxy, for a while: AnnounceReady returns. Answered by on_drained.
+/// Out of rotation for a while, as far as the pool can do without: the worker still serves what it gets. AnnounceReady
+/// returns.
+struct SayUnready {};
+/// Out of rotation in every HAProxy, for a while: there is nobody who serves, or not for long. AnnounceReady returns.
+/// Answered by on_drained.
 struct Withdraw {
   Duration timeout{};  // The longest that anybody waits for the drain.
 };
@@ -49,8 +53,6 @@ struct Note {
     // A worker that is started anew; since the first of them, what is not said otherwise.
     kRestartDue,      // elapsed: from now until it is started; number: restarts so far
     kWithdrawn,       // out of rotation until there is a ready and healthy worker
-    kUnhealthy,       // the worker runs and serves, and is withdrawn
-    kHealthy,         // and back
     kRestartWanted,   // an unhealthy worker is to be replaced
     kToldToEnd,       // number: the signal
     kEndedByForce,    // SIGKILL: it did not end in time, or nobody waits for it
@@ -83,8 +85,8 @@ struct Note {
   std::int32_t number = 0;
 };
 
-using SupervisorEffect =
-    std::variant<SpawnWorker, CloseListener, SignalWorker, AnnounceReady, Withdraw, Depart, StartLeave, Exit, Note>;
+using SupervisorEffect = std::variant<SpawnWorker, CloseListener, SignalWorker, AnnounceReady, SayUnready, Withdraw,
+                                      Depart, StartLeave, Exit, Note>;
 
 class SupervisorOutbox {
  public:

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""An HTTP worker as a task's child: serves on descriptor 3, and writes down what happened to it.
+"""An HTTP worker as a task's child: serves on descriptor 3, or with --bind on SHOAL_PORT, and writes down what
+happened to it.
 
     worker.py --name NAME [--log FILE] [--slow MS] [--ask-on-term SOCKET POOL] [--exit-after SECONDS --status N]
-              [--never-accept] [--accept-after SECONDS] [--notify] [--ignore-term]
+              [--never-accept] [--accept-after SECONDS] [--notify] [--ignore-term] [--bind reuse|plain]
 
 Answers every request with its name and process id. `/slow?ms=N` answers after N milliseconds, `/exit?status=N` exits
 with that status after the answer; a websocket gets its own frames back. On SIGTERM it asks HAProxy first
@@ -51,12 +52,21 @@ def ask_haproxy(path, pool):
 class Server:
     def __init__(self, options, book):
         self.options, self.book = options, book
-        self.listener = socket.socket(fileno=3)
+        self.listener = self.bind() if options.bind else socket.socket(fileno=3)
         self.lock = threading.Lock()
         self.busy = self.requests = self.after_term = 0
         self.terminated = False
         self.idle_connections, self.websockets = set(), set()
         self.wake = os.pipe()
+
+    def bind(self):
+        listener = socket.socket()
+        if self.options.bind == "reuse":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", int(os.environ["SHOAL_PORT"])))
+        if not self.options.never_accept:
+            listener.listen(128)
+        return listener
 
     def accept(self):
         if self.options.accept_after:
@@ -192,6 +202,7 @@ def main():
     parser.add_argument("--accept-after", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--notify", action="store_true", help="says READY=1 at once")
     parser.add_argument("--ignore-term", action="store_true")
+    parser.add_argument("--bind", choices=("reuse", "plain"), help="binds for itself, with SO_REUSEADDR or without")
     options = parser.parse_args()
     book = Book(options.log)
     # Every thread inherits the mask; only the main one takes signals, by asking for them.
@@ -204,7 +215,7 @@ def main():
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
     book.write("start", ppid=os.getppid(), pgid=os.getpgid(0), env=dict(os.environ), blocked=before, ignored=ignored,
-               port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(3),
+               port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(server.listener.fileno()),
                fds=descriptors[:-1])
     if not options.never_accept:
         threading.Thread(target=server.accept, daemon=True).start()

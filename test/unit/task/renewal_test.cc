@@ -172,7 +172,7 @@ TEST_CASE("with restart = never the old generation's end is nothing, the present
 TEST_CASE("a new generation brings an unhealthy task back") {
   Trace t = serving();
   t.unhealthy().renew().started(2).ready(2);
-  CHECK(t.take() == "withdraw, spawn of 2, signal 15, announce");
+  CHECK(t.take() == "unready, spawn of 2, signal 15, announce");
   CHECK(t.supervisor.is_serving());
 }
 

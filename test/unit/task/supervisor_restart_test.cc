@@ -193,7 +193,7 @@ TEST_CASE("a stop is honoured in each state of a restart, inside the one budget"
   }
   SUBCASE("while an unhealthy one ends") {
     Trace t = serving();
-    t.unhealthy().all_drained().replace().take();
+    t.unhealthy().replace().all_drained().take();
     t.stop();
     CHECK(t.take() == "depart 0, close, leave");  // It has been told to stop.
     t.after(24'999ms);
@@ -214,16 +214,19 @@ TEST_CASE("a stop is honoured in each state of a restart, inside the one budget"
 TEST_CASE("an unhealthy worker is withdrawn and goes on; healthy, it returns") {
   Trace t = serving();
   t.unhealthy().unhealthy();
-  CHECK(t.take() == "withdraw");
+  CHECK(t.take() == "unready");
   CHECK(t.supervisor.has_ready_worker());
   CHECK_FALSE(t.supervisor.is_serving());
-  t.all_drained().healthy().healthy();
+  t.healthy().healthy();
   CHECK(t.take() == "announce");
   t.unhealthy().stop();
-  CHECK(t.take() == "withdraw, depart 20000");
+  CHECK(t.take() == "unready, depart 20000");
   Trace crashed = serving(restarting());
   crashed.unhealthy().exited(1);
-  CHECK(crashed.take() == "withdraw, signal 9");
+  CHECK(crashed.take() == "unready, withdraw, signal 9");
+  Trace patient = serving(restarting(Restart::kOnFailure, 2s));  // Clients wait for a healthy one's successor only.
+  patient.unhealthy().exited(1);
+  CHECK(patient.take() == "unready, withdraw, signal 9");
   // What health says of a worker that is not ready is nothing new.
   Trace starting;
   starting.start().started().unhealthy().healthy().replace();
@@ -257,12 +260,14 @@ TEST_CASE(
   }
   SUBCASE("at once when it is empty already") {
     Trace t = serving();
-    t.unhealthy().all_drained(false).replace();
-    CHECK(t.take() == "withdraw, signal 15");
+    t.renew().started(2).replace().all_drained().exited(1, 2);  // The renewal that was to replace it failed.
+    CHECK(t.take() == "spawn of 2, withdraw, signal 9 of 2");
+    t.replace();
+    CHECK(t.take() == "signal 15");
   }
   SUBCASE("when its leader goes first, the rest has the rest of the time") {
     Trace t = serving();
-    t.unhealthy().all_drained().replace().after(1s).leader_exited(0).take();
+    t.unhealthy().replace().all_drained().after(1s).leader_exited(0).take();
     t.after(23'999ms);
     CHECK(t.take() == "");
     t.after(1ms);

@@ -25,6 +25,7 @@ inline std::string to_word(const SupervisorEffect& effect) {
   if (const auto* s = std::get_if<SignalWorker>(&effect)) {
     return (s->whole_group ? "signal " : "signal to leader ") + std::to_string(s->signal) + of(s->generation);
   }
+  if (std::holds_alternative<SayUnready>(effect)) return "unready";
   if (std::holds_alternative<Withdraw>(effect)) return "withdraw";
   if (std::holds_alternative<AnnounceReady>(effect)) return "announce";
   if (const auto* d = std::get_if<Depart>(&effect)) return "depart " + std::to_string(to_ms(d->timeout));
