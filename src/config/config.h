@@ -186,6 +186,10 @@ enum class WorkerLog : std::uint8_t {
   kWrap,     // shoal reads the worker's lines and logs each as one of its own.
 };
 
+enum class Restart : std::uint8_t { kNever, kOnFailure, kAlways };
+enum class OnHup : std::uint8_t { kRenew, kForward };
+enum class SignalScope : std::uint8_t { kGroup, kLeader };
+
 struct Worker {
   /// argv; never empty for a task. Placeholders are checked but still in it: config/placeholders.h fills them in.
   std::vector<std::string> command;
@@ -203,6 +207,10 @@ struct Worker {
   std::uint32_t health_fall = 0;  // Failures in a row that withdraw it.
   HealthAction health_action = HealthAction::kWithdraw;
   int stop_signal = 0;  // A signal number.
+  SignalScope signal_scope = SignalScope::kGroup;
+  Restart restart = Restart::kNever;
+  Duration backlog_wait{};  // May be zero.
+  OnHup on_hup = OnHup::kRenew;
 };
 
 struct LogSettings {

@@ -19,7 +19,8 @@ struct QueueReading {
 /// Read by the shell each second or more often. With TCP_DEFER_ACCEPT on the socket, connections without a first byte
 /// are not in it.
 struct QueueGauge {
-  bool known = false;  // Else nothing has been read: no socket of ours (the worker binds the port itself), or too early.
+  bool known =
+      false;  // Else nothing has been read: no socket of ours (the worker binds the port itself), or too early.
   std::uint32_t depth = 0;
   std::uint32_t limit = 0;      // A connection above it is dropped by the kernel, and the client tries again.
   std::uint32_t depth_max = 0;  // The highest reading since the start; what was between two readings is not seen.

@@ -82,6 +82,10 @@ TEST_CASE("defaults are those of the design") {
   CHECK(task.worker.ready == Ready::kAuto);
   CHECK(task.worker.ready_timeout == Duration(60s));
   CHECK(task.worker.stop_signal == SIGTERM);
+  CHECK(task.worker.signal_scope == SignalScope::kGroup);
+  CHECK(task.worker.restart == Restart::kNever);
+  CHECK(task.worker.backlog_wait == Duration{});
+  CHECK(task.worker.on_hup == OnHup::kRenew);
   CHECK(task.warnings.empty());
   const Config proxy = good(sidecar());
   REQUIRE(proxy.haproxy.sockets.size() == 1);
@@ -95,6 +99,18 @@ TEST_CASE("defaults are those of the design") {
   CHECK(proxy.sidecar.solicit_interval == Duration(30s));
   CHECK(proxy.log.level == LogLevel::kInfo);
   CHECK(proxy.log.format == LogFormatChoice::kAuto);
+}
+
+TEST_CASE("what becomes of a worker that ends or is renewed is a choice") {
+  Run run;
+  run.file = "[worker]\nrestart = 'on-failure'\nbacklog_wait = '2s'\non_hup = 'forward'\nsignal_scope = 'leader'\n";
+  const Config task = good(run);
+  CHECK(task.worker.restart == Restart::kOnFailure);
+  CHECK(task.worker.backlog_wait == Duration(2s));
+  CHECK(task.worker.on_hup == OnHup::kForward);
+  CHECK(task.worker.signal_scope == SignalScope::kLeader);
+  run.variables = {"SHOAL_WORKER_RESTART=always"};
+  CHECK(good(run).worker.restart == Restart::kAlways);
 }
 
 TEST_CASE("flag beats environment beats file beats default, and print knows which") {
