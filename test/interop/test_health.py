@@ -195,8 +195,8 @@ def test_a_saturated_task_asks_for_less_and_the_pool_gets_faster(scene):
     result = load.result(stop_now=True)
     low = haproxy.server_of("lame").weight
     share = [r["lame"] / sum(r.values()) for r in (first, last)]
-    scene.say(f"{sum(first.values()):.0f} requests a second with equal weights, {sum(last.values()):.0f} with {low} for "
-              f"the slow one; its share {share[0]:.0%}, then {share[1]:.0%}")
+    scene.say(f"{sum(first.values()):.0f} requests a second with equal weights, {sum(last.values()):.0f} with {low} "
+              f"for the slow one; its share {share[0]:.0%}, then {share[1]:.0%}")
     check(result["failed"] == 0, f"{result['failed']} of {result['ok']} failed: {result['errors']}")
     check(share[1] < share[0] / 1.5, f"the slow one's share went from {share[0]:.0%} to {share[1]:.0%}")
     check(sum(last.values()) > 1.5 * sum(first.values()), "the pool got no faster")
