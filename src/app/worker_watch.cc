@@ -149,7 +149,6 @@ void WorkerWatch::start_probe() {
 
 void WorkerWatch::look_at_joined() {
   if (!read_gauge()) return health_.on_nothing_learned(loop_.now(), out_);
-  if (reading_.defer_accept) probe_.send_byte();
   task::Health::Joined joined = task::Health::Joined::kUnknown;
   switch (probe_.accepted()) {
     case reactor::Accepted::kWaiting: joined = task::Health::Joined::kWaiting; break;
@@ -181,7 +180,9 @@ void WorkerWatch::on_joined_result(WorkerProbe::Result result) {
   using Result = WorkerProbe::Result;
   drive([&](Instant now) {
     switch (result) {
-      case Result::kConnected: return;  // Now it waits there.
+      case Result::kConnected:  // Now it waits there.
+        if (reading_.defer_accept) probe_.send_byte();
+        return;
       case Result::kClosed: return health_.on_joined(now, task::Health::Joined::kAccepted, reading_, out_);
       case Result::kAnswered:
       case Result::kNoHttp:
