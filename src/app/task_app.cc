@@ -225,17 +225,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   }
 
   // WorkerWatchHandler
-  void on_unhealthy() override {
-    drive_supervisor([this](Instant now) {
-      if (config_.worker.health_action == config::HealthAction::kRestart) {
-        return supervisor_.restart_worker(now, supervisor_out_);
-      }
-      supervisor_.on_unhealthy(now, supervisor_out_);
-    });
-  }
-  void on_healthy() override {
-    drive_supervisor([this](Instant now) { supervisor_.on_healthy(now, supervisor_out_); });
-  }
+  // The watch is in the middle of something: told to the supervisor at the end of the turn.
+  void on_unhealthy() override { health_news_ = {supervisor_.generation(), false}; }
+  void on_healthy() override { health_news_ = {supervisor_.generation(), true}; }
   void on_weight() override {
     if (supervisor_.is_serving()) announce_ready();
   }
@@ -283,7 +275,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
       loop_.stop();
     } else if (const auto* note = std::get_if<task::Note>(&effect)) {
       stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
-      log_note(log_, *note, {stop_requested_, service_.advice(), service_.bound().port, 0});
+      log_note(log_, *note,
+               {stop_requested_, service_.is_passed(), service_.advice(), service_.bound().port,
+                workers_.taken_by_others()});
     }
   }
 
@@ -358,8 +352,20 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     }
   }
 
+  void take_health(Instant now, bool healthy) {
+    if (healthy) return supervisor_.on_healthy(now, supervisor_out_);
+    if (config_.worker.health_action == config::HealthAction::kWithdraw) {
+      return supervisor_.on_unhealthy(now, supervisor_out_);
+    }
+    supervisor_.restart_worker(now, supervisor_out_);
+  }
+
   /// At the end of each turn: what the announcer found out, told to the supervisor.
   void settle() {
+    const HealthNews news = std::exchange(health_news_, {});
+    if (news.generation != 0 && news.generation == supervisor_.generation()) {
+      drive_supervisor([&](Instant now) { take_health(now, news.healthy); });
+    }
     if (!std::exchange(drained_, false)) return;
     drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });
   }
@@ -421,6 +427,10 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   reactor::Timer announcer_timer_;
   announce::Wish wish_ = announce::Wish::kNone;
   std::string_view state_tag_ = "starting";
+  struct HealthNews {
+    std::uint32_t generation = 0;  // 0 = none.
+    bool healthy = true;
+  } health_news_;
   bool carrying_out_ = false;
   bool drained_ = false;
   bool drained_confirmed_ = false;
