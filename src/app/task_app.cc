@@ -63,8 +63,9 @@ announce::MemberStatus status_of(serf::MemberEventKind kind, const serf::Member*
 
 /// For the tag `state`, before a stop.
 std::string_view word_of(task::Supervisor::State state) {
-  if (state == task::Supervisor::State::kReady) return "ready";
-  return state == task::Supervisor::State::kUnhealthy ? "unhealthy" : "starting";
+  using State = task::Supervisor::State;
+  if (state == State::kReady || state == State::kChanging) return "ready";
+  return state == State::kUnhealthy ? "unhealthy" : "starting";
 }
 
 class TaskApp final : private GossipHandler, private WorkerHandler, private WorkerWatchHandler {
@@ -365,6 +366,10 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     const HealthNews news = std::exchange(health_news_, {});
     if (news.generation != 0 && news.generation == supervisor_.generation()) {
       drive_supervisor([&](Instant now) { take_health(now, news.healthy); });
+    }
+    const bool is_aside = announcer_.sidecars_accepted() == announcer_.sidecars_here();
+    if (supervisor_.waits_to_be_aside() && is_aside) {
+      drive_supervisor([this](Instant now) { supervisor_.on_aside(now, supervisor_out_); });
     }
     if (!std::exchange(drained_, false)) return;
     drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });

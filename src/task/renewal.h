@@ -38,6 +38,8 @@ class Renewal final {
   // What is said of a generation that is not this one is ignored: it was given up.
   void on_started(Instant now, std::uint32_t generation, SupervisorOutbox& out);
   void on_failed(Instant now, std::uint32_t generation, std::int32_t exit_code, SupervisorOutbox& out);
+  /// It is not waited for any more. REQUIRES: is_coming().
+  void on_ready() { next_ = kNever; }
   void on_exit(Instant now, std::uint32_t generation, WorkerExit exit, SupervisorOutbox& out);
   void on_gone(Instant now, std::uint32_t generation, SupervisorOutbox& out);
   void on_deadline(Instant now, SupervisorOutbox& out);

@@ -7,9 +7,11 @@
 namespace shoal::task {
 namespace {
 
-// How long a worker that is to be replaced may finish what it has before it is told to stop. Not longer: it is replaced
-// because it does not do its work.
+// How long a worker that is to be replaced may finish what it has, before it is told to stop and finishes the rest.
 constexpr Duration kEmptyMost = 5s;
+// See the header.
+constexpr Duration kAsideMost = 1s;
+constexpr Duration kReturnMost = 1s;
 constexpr std::int32_t kExitTemporary = 75;  // EX_TEMPFAIL
 
 Renewal::Options renewal_options(const Supervisor::Options& options) {
@@ -108,6 +110,11 @@ void Supervisor::renew(Instant now, SupervisorOutbox& out) {
   happen(now, Event::kRenew, out);
 }
 
+void Supervisor::on_aside(Instant now, SupervisorOutbox& out) {
+  tick(now, out);
+  happen(now, Event::kAside, out);
+}
+
 void Supervisor::on_stop_signal(Instant now, bool fast, SupervisorOutbox& out) {
   tick(now, out);
   happen(now, fast ? Event::kStopFast : Event::kStop, out);
@@ -196,13 +203,11 @@ void Supervisor::note_started(Instant /*now*/, SupervisorOutbox& /*out*/) {
 
 void Supervisor::announce(Instant now, SupervisorOutbox& out) {
   deadline(Timer::kReady) = kNever;
-  deadline(Timer::kBacklogWait) = kNever;
   state_ = State::kReady;
   worker_.ready_at = now;
   was_announced_ = true;
-  said_ = Said::kReady;
   out.note(Kind::kWorkerReady, now - worker_.since);
-  out.add(AnnounceReady{});
+  say_ready(out);
   begin_remembered(now, out);
 }
 
@@ -221,6 +226,7 @@ void Supervisor::lose_worker(Instant now, SupervisorOutbox& out) {
   if (!is_restarted_after(input_.exit)) return end_task_with_worker(now, out);
   take_exit(now, out);
   deadline(Timer::kReady) = kNever;
+  deadline(Timer::kReturn) = kNever;
   if (options_.backlog_wait == Duration{} || said_ != Said::kReady) {
     withdraw(now, out);
   } else if (deadline(Timer::kBacklogWait) == kNever) {
@@ -284,6 +290,7 @@ void Supervisor::spawn_again(Instant now, SupervisorOutbox& out) {
 
 void Supervisor::withdraw(Instant now, SupervisorOutbox& out) {
   deadline(Timer::kBacklogWait) = kNever;
+  deadline(Timer::kReturn) = kNever;
   if (said_ != Said::kReady && said_ != Said::kUnready) return;
   said_ = Said::kWithdrawn;
   is_empty_ = false;
@@ -295,14 +302,14 @@ void Supervisor::withdraw_overdue(Instant now, SupervisorOutbox& out) { withdraw
 
 void Supervisor::become_unhealthy(Instant /*now*/, SupervisorOutbox& out) {
   state_ = State::kUnhealthy;
+  deadline(Timer::kReturn) = kNever;
   said_ = Said::kUnready;
   out.add(SayUnready{});
 }
 
 void Supervisor::become_healthy(Instant /*now*/, SupervisorOutbox& out) {
   state_ = State::kReady;
-  said_ = Said::kReady;
-  out.add(AnnounceReady{});
+  say_ready(out);
 }
 
 void Supervisor::note_empty(Instant /*now*/, SupervisorOutbox& /*out*/) { is_empty_ = true; }
@@ -359,15 +366,63 @@ void Supervisor::begin_remembered(Instant now, SupervisorOutbox& out) {
   if (renewal_wanted_ && renewal_.is_over()) begin_renewal(now, out);
 }
 
+void Supervisor::step_aside(Instant now, SupervisorOutbox& out) {
+  renewal_.on_ready();
+  if (said_ != Said::kReady) return change(now, false, out);  // Out of rotation anyhow, or about to return.
+  state_ = State::kChanging;
+  said_ = Said::kUnready;
+  deadline(Timer::kAside) = now + kAsideMost;
+  out.add(SayUnready{});
+}
+
+void Supervisor::wait_until_empty(Instant now, SupervisorOutbox& out) {
+  if (said_ != Said::kUnready) return;
+  withdraw(now, out);
+  deadline(Timer::kAside) = now + kEmptyMost;
+}
+
 void Supervisor::hand_over(Instant now, SupervisorOutbox& out) {
-  const Renewal::NewServing next = renewal_.take_over(now, worker_.generation, false, out);
+  deadline(Timer::kAside) = kNever;
+  if (renewal_.is_coming()) return change(now, false, out);
+  state_ = State::kReady;  // It has exited meanwhile.
+  return_to_ready(now, out);
+}
+
+/// The new generation becomes the serving one. It is announced again when the old one is gone.
+void Supervisor::change(Instant now, bool old_has_exited, SupervisorOutbox& out) {
+  deadline(Timer::kAside) = kNever;
+  const Renewal::NewServing next = renewal_.take_over(now, worker_.generation, old_has_exited, out);
   worker_ = {};
   worker_.generation = next.generation;
   worker_.life = Life::kRuns;
   worker_.since = worker_.ready_at = now;
   state_ = State::kReady;
-  if (std::exchange(said_, Said::kReady) == Said::kReady) return;  // It has been in rotation all the time.
+  deadline(Timer::kReturn) = now + kReturnMost;
+}
+
+void Supervisor::other_gone(Instant now, SupervisorOutbox& out) {
+  if (state_ == State::kChanging) return hand_over(now, out);
+  if (state_ == State::kReady) return_to_ready(now, out);
+  begin_remembered(now, out);
+}
+
+void Supervisor::return_to_ready(Instant now, SupervisorOutbox& out) {
+  if (said_ != Said::kReady) say_ready(out);
+  begin_remembered(now, out);
+}
+
+void Supervisor::say_ready(SupervisorOutbox& out) {
+  deadline(Timer::kBacklogWait) = kNever;
+  deadline(Timer::kReturn) = kNever;
+  said_ = Said::kReady;
   out.add(AnnounceReady{});
+}
+
+// The new one is ready: nothing is lost, whatever the restart policy says.
+void Supervisor::old_died_in_change(Instant now, SupervisorOutbox& out) {
+  if (!renewal_.is_coming()) return lose_worker(now, out);
+  out.note(Kind::kWorkerExited, now - worker_.since, input_.exit.shell_code());
+  change(now, true, out);
 }
 
 // --- what the cells are made of ----------------------------------------------------------------------------------

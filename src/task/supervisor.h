@@ -8,6 +8,9 @@
 //   Starting       it runs and is not ready
 //   Ready          it serves and is announced
 //   Unhealthy      it runs and serves, and is said to be unready
+//   Changing       a renewal's new generation is ready: the task is said to be unready, so that HAProxy sends no more
+//   to
+//                  the old one, which then is told to stop
 //   Ending         it has crashed, was not ready in time, or is to be replaced; a new one follows when nobody of its
 //                  process group is left
 //   BackingOff     there is none; a new one follows
@@ -23,6 +26,12 @@
 // or after `backlog_wait` unless the new worker is ready by then, and announced again when that is ready. A worker that
 // is not ready in time has crashed. Without `restart` its end is the task's. What the first worker's start finds wrong
 // with the program (126, 127) always is.
+//
+// A renewal's change. Both generations accept on one listener, but a connection that HAProxy keeps belongs to the old
+// one, and a request that goes out on it while the old one closes it is lost. So the task steps aside first: it says
+// `unready`, which a pool that has nobody else does not act on (haproxy.removal_floor). Where it is out of rotation
+// within kAsideMost, the change is made when it is drained, at most kEmptyMost later, and it returns when the old
+// generation has ended, at most kReturnMost after that. Where it is not, the change is made in rotation.
 //
 // When a leader has exited, what is left of its process group gets SIGKILL: at once when it has exited by itself, when
 // the time is up in a stop.
@@ -85,6 +94,7 @@ class Supervisor final {
     kStarting,
     kReady,
     kUnhealthy,
+    kChanging,
     kEnding,
     kBackingOff,
     kDraining,
@@ -104,6 +114,7 @@ class Supervisor final {
     kWorkerGone,  // Nobody of its group is left.
     kOtherGone,   // The renewal's: it went, or failed and is gone.
     kNewReady,    // The renewal's.
+    kAside,       // Every sidecar that is here has us out of rotation.
     kUnhealthy,
     kHealthy,
     kReplace,
@@ -117,6 +128,8 @@ class Supervisor final {
     kReadyTimeout,  // From here on: deadlines.
     kBackoffOver,
     kBacklogWaitOver,
+    kAsideOver,
+    kReturnDue,  // After a change, although the old generation has not ended yet.
     kDrainShareUsed,
     kHeadStartOver,  // The leave's second before the stop signal.
     kLeaveTimeout,
@@ -152,6 +165,9 @@ class Supervisor final {
   /// soon as one does, or at once where one is waited for. While one is under way it is remembered, once.
   void renew(Instant now, SupervisorOutbox& out);
 
+  /// "unready" is in force with every sidecar that is here, or none is. Only in Changing; again changes nothing.
+  void on_aside(Instant now, SupervisorOutbox& out);
+
   /// SIGTERM, SIGINT, `drain --stop`; `fast`: SIGQUIT.
   void on_stop_signal(Instant now, bool fast, SupervisorOutbox& out);
   /// The announcer's AllDrained, since the last Withdraw or Depart.
@@ -167,12 +183,14 @@ class Supervisor final {
 
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] State state() const { return state_; }
-  /// The worker is ready and healthy and no stop has begun.
-  [[nodiscard]] bool is_serving() const { return state_ == State::kReady; }
+  /// The worker is ready and healthy and announced, and no stop has begun.
+  [[nodiscard]] bool is_serving() const { return state_ == State::kReady && said_ == Said::kReady; }
   /// It has become ready, healthy or not, and no stop has begun: what health watches.
-  [[nodiscard]] bool has_ready_worker() const { return state_ == State::kReady || state_ == State::kUnhealthy; }
+  [[nodiscard]] bool has_ready_worker() const { return state_ >= State::kReady && state_ <= State::kChanging; }
   /// The generation that serves or is to serve next; 0 = none. Changes with a restart and a renewal.
   [[nodiscard]] std::uint32_t generation() const { return worker_.generation; }
+  /// on_aside is waited for.
+  [[nodiscard]] bool waits_to_be_aside() const { return state_ == State::kChanging && said_ == Said::kUnready; }
   [[nodiscard]] std::uint32_t restarts() const { return restarts_; }
 
  private:
@@ -187,6 +205,8 @@ class Supervisor final {
     kReady,
     kBackoff,
     kBacklogWait,
+    kAside,
+    kReturn,
     kDrainShare,
     kHeadStart,
     kLeave,
@@ -229,7 +249,12 @@ class Supervisor final {
   void remember_renewal(Instant now, SupervisorOutbox& out);
   void begin_renewal(Instant now, SupervisorOutbox& out);
   void begin_remembered(Instant now, SupervisorOutbox& out);
+  void step_aside(Instant now, SupervisorOutbox& out);
+  void wait_until_empty(Instant now, SupervisorOutbox& out);
   void hand_over(Instant now, SupervisorOutbox& out);
+  void other_gone(Instant now, SupervisorOutbox& out);
+  void return_to_ready(Instant now, SupervisorOutbox& out);
+  void old_died_in_change(Instant now, SupervisorOutbox& out);
   // stop
   void begin_drain(Instant now, SupervisorOutbox& out);
   void stop_without_drain(Instant now, SupervisorOutbox& out);
@@ -259,6 +284,8 @@ class Supervisor final {
   // What the cells are made of.
   void spawn(Instant now, SupervisorOutbox& out);
   void withdraw(Instant now, SupervisorOutbox& out);
+  void say_ready(SupervisorOutbox& out);
+  void change(Instant now, bool old_has_exited, SupervisorOutbox& out);
   void end_worker_by_force(Instant now, SupervisorOutbox& out);
   void end_task_with_worker(Instant now, SupervisorOutbox& out);
   void begin_stop(Instant now, SupervisorOutbox& out);

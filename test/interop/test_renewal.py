@@ -21,7 +21,8 @@ def renew(task, timeout=10):
     """One renewal to its end: the old generation is gone. Gives the new pid."""
     old = generations(task)
     task.signal(signal.SIGHUP)
-    wait_until(lambda: len(generations(task)) > len(old) and not is_running(old[-1]), timeout, "the old generation's end")
+    wait_until(lambda: len(generations(task)) > len(old) and not is_running(old[-1]), timeout,
+               "the old generation's end")
     return generations(task)[-1]
 
 
@@ -159,5 +160,6 @@ def test_a_forwarded_sighup_renews_nothing(scene):
     task = scene.task(proxy, "own", more={"worker": {"on_hup": "forward"}})
     haproxy.wait_in_rotation("own")
     task.signal(signal.SIGHUP)
-    wait_until(lambda: any(e["number"] == signal.SIGHUP for e in task.worker.lines("signal")), 5, "SIGHUP at the worker")
+    wait_until(lambda: any(e["number"] == signal.SIGHUP for e in task.worker.lines("signal")), 5,
+               "SIGHUP at the worker")
     hold_true(lambda: len(generations(task)) == 1, 0.3, "no new generation")

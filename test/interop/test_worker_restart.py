@@ -60,7 +60,8 @@ def test_a_crash_inside_backlog_wait_fails_no_new_request(scene):
     result = load.result(stop_now=True)
     scene.say(f"three exits with 0 under {result['ok']} requests, {result['failed']} failed, slowest "
               f"{result['slowest_ms']} ms")
-    check(result["failed"] == 0 and result["ok"] > 50, f"{result['failed']} of {result['ok']} failed: {result['errors']}")
+    check(result["failed"] == 0 and result["ok"] > 50,
+          f"{result['failed']} of {result['ok']} failed: {result['errors']}")
     check(not task.log.find("withdrawn"), "it was withdrawn")
     check(task.stop() == 0, "not 0")
 

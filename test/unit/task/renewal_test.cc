@@ -16,17 +16,23 @@ Trace renewing(const Supervisor::Options& options = {}) {
 
 }  // namespace
 
-TEST_CASE("a new generation takes over when it is ready, and nobody hears of it") {
+TEST_CASE("a new generation that is ready takes over when nothing is sent to the old one any more") {
   Trace t = renewing();
   t.started(2).after(3s);
   CHECK(t.take() == "");
   CHECK(t.supervisor.generation() == 1);
   t.ready(2);
+  CHECK(t.take() == "unready");
+  CHECK(t.supervisor.generation() == 1);
+  CHECK(t.supervisor.has_ready_worker());
+  t.after(20ms).aside();
+  CHECK(t.take() == "withdraw");
+  t.after(20ms).aside().all_drained();
   CHECK(t.take() == "signal 15");
   CHECK(t.supervisor.generation() == 2);
-  CHECK(t.supervisor.is_serving());
-  t.after(1s).exited(0);
-  CHECK(t.take() == "");
+  CHECK_FALSE(t.supervisor.is_serving());
+  t.after(50ms).exited(0);
+  CHECK(t.take() == "announce");
   CHECK(t.supervisor.is_serving());
   CHECK(t.supervisor.next_deadline() == kNever);
   t.stop().all_drained().killed_by(kTerm, 2).left();
@@ -34,11 +40,84 @@ TEST_CASE("a new generation takes over when it is ready, and nobody hears of it"
   CHECK_FALSE(t.has_note(Note::Kind::kUnexpected));
 }
 
+TEST_CASE("neither sidecars nor a slow old generation keep the new one out of rotation for long") {
+  Trace t = renewing();
+  t.started(2).ready(2).after(999ms);
+  CHECK(t.take() == "unready");
+  t.after(1ms);  // The pool has nobody else, or no sidecar answers.
+  CHECK(t.take() == "signal 15");
+  t.after(999ms);
+  CHECK(t.take() == "");
+  t.after(1ms);
+  CHECK(t.take() == "announce");
+  CHECK(t.supervisor.is_serving());
+  t.exited(0);
+  CHECK(t.take() == "");
+}
+
+TEST_CASE("a request that takes long keeps the new one out of rotation for 5 s at most") {
+  Trace t = renewing();
+  t.started(2).ready(2).aside().after(4999ms);
+  CHECK(t.take() == "unready, withdraw");
+  t.after(1ms);
+  CHECK(t.take() == "signal 15");
+  t.after(1s);
+  CHECK(t.take() == "announce");
+}
+
+TEST_CASE("what ends during the change") {
+  SUBCASE("the old one: the new one serves, whatever the restart policy") {
+    Trace t = renewing();
+    t.started(2).ready(2).take();
+    t.leader_exited(3);
+    CHECK(t.take() == "signal 9");
+    t.gone();
+    CHECK(t.take() == "announce");
+    CHECK(t.supervisor.generation() == 2);
+    CHECK(t.exits == 0);
+  }
+  SUBCASE("the new one: the old one goes on") {
+    Trace t = renewing();
+    t.started(2).ready(2).take();
+    t.exited(3, 2);
+    CHECK(t.take() == "signal 9 of 2, announce");
+    CHECK(t.supervisor.generation() == 1);
+    CHECK(t.supervisor.is_serving());
+  }
+  SUBCASE("the new one, and somebody of its group lives on") {
+    Trace t = renewing();
+    t.started(2).ready(2).leader_exited(3, 2).take();
+    t.aside().all_drained();
+    CHECK(t.take() == "withdraw, announce");
+    CHECK(t.supervisor.generation() == 1);
+  }
+  SUBCASE("the task") {
+    Trace t = renewing();
+    t.started(2).ready(2).take();
+    t.stop();
+    CHECK(t.take() == "signal 15 of 2, depart 20000");
+  }
+  SUBCASE("the new one, after the change and before the return") {
+    Trace t = renewing({.restart = Restart::kAlways});
+    t.started(2).ready(2).aside().all_drained().take();
+    t.exited(3, 2);
+    CHECK(t.take() == "withdraw, signal 9 of 2");
+    t.exited(0).after(100ms);
+    CHECK(t.take() == "spawn of 3");
+  }
+  SUBCASE("the old one's health: it is replaced at once") {
+    Trace t = renewing();
+    t.started(2).ready(2).take();
+    t.unhealthy();
+    CHECK(t.take() == "signal 15");
+  }
+}
+
 TEST_CASE("an old generation that does not end gets SIGKILL after the stop's time for it, and is given up in the end") {
   Trace t = renewing();
-  t.started(2).ready(2).take();
+  t.started(2).ready(2).aside().all_drained().take();
   t.after(24'999ms);
-  CHECK(t.take() == "");
+  CHECK(t.take() == "announce");
   t.after(1ms);
   CHECK(t.take() == "signal 9");
   t.after(5s);
@@ -51,7 +130,7 @@ TEST_CASE("an old generation that does not end gets SIGKILL after the stop's tim
 
 TEST_CASE("an old leader that has exited leaves the rest of its group the rest of the time") {
   Trace t = renewing();
-  t.started(2).ready(2).after(1s).leader_exited(0).take();
+  t.started(2).ready(2).aside().all_drained().after(1s).leader_exited(0).take();
   t.after(23'999ms);
   CHECK(t.take() == "");
   t.after(1ms);
@@ -88,8 +167,8 @@ TEST_CASE("a new generation that fails changes nothing") {
   SUBCASE("and the next try may succeed") {
     Trace t = renewing();
     t.started(2).exited(3, 2).take();
-    t.renew().started(3).ready(3);
-    CHECK(t.take() == "spawn of 3, signal 15");
+    t.renew().started(3).ready(3).aside().all_drained();
+    CHECK(t.take() == "spawn of 3, unready, withdraw, signal 15");
     CHECK(t.supervisor.generation() == 3);
   }
 }
@@ -97,12 +176,12 @@ TEST_CASE("a new generation that fails changes nothing") {
 TEST_CASE("a second request during a renewal is remembered, once") {
   SUBCASE("until the old generation is gone") {
     Trace t = renewing();
-    t.renew().renew().started(2).renew().ready(2);
-    CHECK(t.take() == "signal 15");
+    t.renew().renew().started(2).renew().ready(2).renew().aside().all_drained();
+    CHECK(t.take() == "unready, withdraw, signal 15");
     t.exited(0);
-    CHECK(t.take() == "spawn of 3");
-    t.started(3).ready(3).exited(0, 2);
-    CHECK(t.take() == "signal 15 of 2");
+    CHECK(t.take() == "announce, spawn of 3");
+    t.started(3).ready(3).aside().all_drained().exited(0, 2);
+    CHECK(t.take() == "unready, withdraw, signal 15 of 2, announce");
   }
   SUBCASE("until the new one has failed") {
     Trace t = renewing();
@@ -163,7 +242,7 @@ TEST_CASE("the serving worker's end during a renewal") {
 
 TEST_CASE("with restart = never the old generation's end is nothing, the present one's is the task's") {
   Trace t = renewing();
-  t.started(2).ready(2).exited(7).take();
+  t.started(2).ready(2).aside().all_drained().exited(7).take();
   CHECK(t.exits == 0);
   t.exited(5, 2).left();
   CHECK(t.take() == "depart 0, close, signal 9 of 2, leave, exit 5");
@@ -172,7 +251,9 @@ TEST_CASE("with restart = never the old generation's end is nothing, the present
 TEST_CASE("a new generation brings an unhealthy task back") {
   Trace t = serving();
   t.unhealthy().renew().started(2).ready(2);
-  CHECK(t.take() == "unready, spawn of 2, signal 15, announce");
+  CHECK(t.take() == "unready, spawn of 2, signal 15");
+  t.exited(0);
+  CHECK(t.take() == "announce");
   CHECK(t.supervisor.is_serving());
 }
 
@@ -194,7 +275,7 @@ TEST_CASE("a stop during a renewal stops both generations inside the budget") {
   }
   SUBCASE("while the old one ends: it has no more than the stop has") {
     Trace t = renewing({.drain_timeout = 10s});
-    t.started(2).ready(2).after(3s).take();
+    t.started(2).ready(2).aside().all_drained().after(3s).take();
     t.stop();
     CHECK(t.take() == "depart 6000");
     t.after(5s);  // Told 8 s ago.
@@ -203,7 +284,7 @@ TEST_CASE("a stop during a renewal stops both generations inside the budget") {
   }
   SUBCASE("the last one to go ends it") {
     Trace t = renewing();
-    t.started(2).ready(2).stop().all_drained().left().exited(0, 2).take();
+    t.started(2).ready(2).aside().all_drained().stop().all_drained().left().exited(0, 2).take();
     CHECK(t.exits == 0);
     t.exited(0);
     CHECK(t.take() == "exit 0");

@@ -284,7 +284,7 @@ TEST_CASE(
     t.replace();
     CHECK(t.take() == "withdraw");
     CHECK(t.supervisor.state() == State::kUnhealthy);
-    t.ready(2);
+    t.ready(2).exited(0);
     CHECK(t.take() == "signal 15, announce");
   }
 }
@@ -305,8 +305,8 @@ TEST_CASE("the stop signal goes to the leader alone where its children are its o
   t.forward(10).stop().all_drained().after(25s);
   CHECK(t.take() == "signal to leader 10, depart 20000, close, signal to leader 15, leave, signal 9");
   Trace renewed = serving({.signals_leader_only = true});
-  renewed.renew().started(2).ready(2).after(25s);
-  CHECK(renewed.take() == "spawn of 2, signal to leader 15, signal 9");
+  renewed.renew().started(2).ready(2).aside().all_drained().after(25s);
+  CHECK(renewed.take() == "spawn of 2, unready, withdraw, signal to leader 15, announce, signal 9");
 }
 
 }  // namespace shoal::task

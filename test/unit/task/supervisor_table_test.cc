@@ -9,31 +9,32 @@ namespace shoal::task {
 TEST_CASE("the table has a cell for each event in each state") { CHECK(Supervisor::table_is_complete()); }
 
 TEST_CASE("the whole table: where each event leads from each state") {
-  // S = spawning, s = starting, R = ready, U = unhealthy, E = ending, B = backing off, D = draining, F = leaving first,
-  // P = stopping, K = killing, L = leaving, X = done, I = idle; a dot means that the state stays.
-  constexpr char kLetters[] = "ISsRUEBDFPKLX";
+  // S = spawning, s = starting, R = ready, U = unhealthy, C = changing, E = ending, B = backing off, D = draining, F =
+  // leaving first, P = stopping, K = killing, L = leaving, X = done, I = idle; a dot means that the state stays.
+  constexpr char kLetters[] = "ISsRUCEBDFPKLX";
   struct Line {
     State from;
     const char* lone;     // start, worker: started, not started, ready, exited, gone
-    const char* other;    // without a renewal: gone, ready
+    const char* other;    // the other one: gone, ready; aside
     const char* wishes;   // unhealthy, healthy, replace, renew
     const char* stop;     // stop, fast
     const char* answers;  // drained, unconfirmed, left, signal
   };
   constexpr Line kTable[] = {
-      {State::kIdle, "S.....", "..", "....", "LL", "...."},
-      {State::kSpawning, ".sL.K.", "..", "....", "PP", "...."},
-      {State::kStarting, "..LRK.", "..", "....", "PP", "...."},
-      {State::kReady, "....K.", "..", "U.E.", "DP", "...."},
-      {State::kUnhealthy, "....K.", "..", ".RE.", "DP", "...."},
-      {State::kEnding, "..B..B", "..", "....", "DP", "...."},
-      {State::kBackingOff, "......", "..", "...S", "LL", "...."},
-      {State::kDraining, "....K.", "..", "....", "PP", "PF.."},
-      {State::kLeavingFirst, "....K.", "..", "....", "PP", "P..."},
-      {State::kStopping, "..L..L", "..", "....", "..", "...."},
-      {State::kKilling, "..X..X", "..", "....", "..", "...."},
-      {State::kLeaving, "......", "..", "....", "..", "..X."},
-      {State::kDone, "......", "..", "....", "..", "...."},
+      {State::kIdle, "S.....", "...", "....", "LL", "...."},
+      {State::kSpawning, ".sL.K.", "...", "....", "PP", "...."},
+      {State::kStarting, "..LRK.", "...", "....", "PP", "...."},
+      {State::kReady, "....K.", "...", "U.E.", "DP", "...."},
+      {State::kUnhealthy, "....K.", "...", ".RE.", "DP", "...."},
+      {State::kChanging, "....R.", "R..", "R.R.", "DP", "RR.."},
+      {State::kEnding, "..B..B", "...", "....", "DP", "...."},
+      {State::kBackingOff, "......", "...", "...S", "LL", "...."},
+      {State::kDraining, "....K.", "...", "....", "PP", "PF.."},
+      {State::kLeavingFirst, "....K.", "...", "....", "PP", "P..."},
+      {State::kStopping, "..L..L", "...", "....", "..", "...."},
+      {State::kKilling, "..X..X", "...", "....", "..", "...."},
+      {State::kLeaving, "......", "...", "....", "..", "..X."},
+      {State::kDone, "......", "...", "....", "..", "...."},
   };
   static_assert(std::size(kTable) == static_cast<std::size_t>(State::kCount));
   for (const Line& line : kTable) {
@@ -60,7 +61,7 @@ TEST_CASE("nothing that a renewal does is unexpected in any state that it can re
       for (const Event second : {Event::kNewReady, Event::kOtherGone}) {
         const auto event = static_cast<Event>(first);
         if (event == Event::kStart || event == Event::kWorkerStarted || event == Event::kWorkerNotStarted ||
-            event == Event::kWorkerGone || event == Event::kLeft) {
+            event == Event::kWorkerGone || event == Event::kAside || event == Event::kLeft) {
           continue;  // These do not happen there.
         }
         CAPTURE(first);

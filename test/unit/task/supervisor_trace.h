@@ -98,6 +98,7 @@ struct Trace {
   Trace& unhealthy() { return supervisor.on_unhealthy(now, out), drain(), *this; }
   Trace& healthy() { return supervisor.on_healthy(now, out), drain(), *this; }
   Trace& replace() { return supervisor.restart_worker(now, out), drain(), *this; }
+  Trace& aside() { return supervisor.on_aside(now, out), drain(), *this; }
   Trace& renew() { return supervisor.renew(now, out), drain(), *this; }
   Trace& stop(bool fast = false) { return supervisor.on_stop_signal(now, fast, out), drain(), *this; }
   Trace& all_drained(bool confirmed = true) { return supervisor.on_drained(now, confirmed, out), drain(), *this; }
@@ -135,6 +136,7 @@ inline void bring_to(Trace& t, State state) {
     case State::kStarting: t.start().started(); return;
     case State::kReady: t.start().started().ready(); return;
     case State::kUnhealthy: t.start().started().ready().unhealthy(); return;
+    case State::kChanging: t.start().started().ready().renew().started(2).ready(2); return;
     case State::kEnding: t.start().started().ready().replace(); return;
     case State::kBackingOff: t.start().started().ready().replace().exited(1); return;
     case State::kDraining: t.start().started().ready().stop(); return;
@@ -159,6 +161,7 @@ inline bool give(Trace& t, Event event) {
     case Event::kWorkerGone: t.gone(); return true;
     case Event::kOtherGone: t.leader_exited(5, 2).gone(2); return true;
     case Event::kNewReady: t.ready(2); return true;
+    case Event::kAside: t.aside(); return true;
     case Event::kUnhealthy: t.unhealthy(); return true;
     case Event::kHealthy: t.healthy(); return true;
     case Event::kReplace: t.replace(); return true;
@@ -172,6 +175,8 @@ inline bool give(Trace& t, Event event) {
     case Event::kReadyTimeout:
     case Event::kBackoffOver:
     case Event::kBacklogWaitOver:
+    case Event::kAsideOver:
+    case Event::kReturnDue:
     case Event::kDrainShareUsed:
     case Event::kHeadStartOver:
     case Event::kLeaveTimeout:
