@@ -12,6 +12,8 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/ready_probe.h"
+#include "app/service_manager.h"
+#include "app/task_view.h"
 #include "config/cli.h"
 #include "config/placeholders.h"
 #include "reactor/listener.h"
@@ -71,7 +73,9 @@ class TaskApp final : private GossipHandler {
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_,
+        view_(announcer_, config.health.min_proxies, view_source()),
+        service_(loop_, log_),
+        control_(loop_, config, log_, gossip_, view_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
         supervisor_(supervisor_options(config), loop_.now()),
         ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
@@ -183,7 +187,7 @@ class TaskApp final : private GossipHandler {
       case SIGQUIT:
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
-      case SIGHUP: return gossip_.reload_keys();
+      case SIGHUP: return service_.reload([this] { gossip_.reload_keys(); });
       default:
         return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
     }
@@ -234,6 +238,7 @@ class TaskApp final : private GossipHandler {
       return drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, code, supervisor_out_); });
     }
     worker_ = spawned.value();
+    worker_since_ = loop_.now();
     log_.info("worker started", {{"pid", worker_}, {"command", options.argv[0]}});
     drive_supervisor([this](Instant now) { supervisor_.on_worker_started(now, worker_, supervisor_out_); });
     ready_probe_.worker_started(listener_.fd.get(), listener_.bound);
@@ -277,7 +282,45 @@ class TaskApp final : private GossipHandler {
     }
   }
 
+  TaskView::Source view_source() {
+    return {[this] { return view_facts(); }, [this](Instant now, admin::TaskStatus& out) { fill_status(now, out); },
+            [this](Instant since) {
+              drive_announcer([&](Instant now) { announcer_.confirm(now, since, announcer_out_); });
+            }};
+  }
+
+  [[nodiscard]] TaskView::Facts view_facts() const {
+    using State = task::Supervisor::State;
+    using Phase = admin::WorkerPhase;
+    switch (supervisor_.state()) {
+      case State::kIdle: return {Phase::kNone, stopping_};
+      case State::kSpawning:
+      case State::kStarting: return {Phase::kStarting, stopping_};
+      case State::kReady: return {Phase::kReady, stopping_};
+      case State::kDraining:
+      case State::kLeavingFirst:
+      case State::kStopping:
+      case State::kKilling:
+      case State::kLeaving:
+      case State::kDone:
+      case State::kCount: return {worker_ != 0 ? Phase::kReady : Phase::kGone, stopping_};
+    }
+    SHOAL_UNREACHABLE();
+  }
+
+  void fill_status(Instant now, admin::TaskStatus& out) const {
+    out.state = to_text(supervisor_.state());
+    if (worker_ != 0) out.workers.push_back({worker_, 1, "running", to_ms(now - worker_since_)});
+    out.listen = to_text(listener_.bound).view();
+    out.port = service_port();
+    out.pool = config_.task.backend;
+    out.weight = config_.task.weight;
+    out.wish = announce::to_text(wish_);
+    if (const auto queue = reactor::accept_queue(listener_.fd.get())) out.accept_queue = {queue->depth, queue->limit};
+  }
+
   void announce_ready() {
+    service_.ready();
     gossip_.set_tags(tags("ready"));
     announce::Announcement what;
     what.port = service_port();
@@ -294,7 +337,10 @@ class TaskApp final : private GossipHandler {
     };
     switch (n.kind) {
       case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
-      case Kind::kStopRequested: stopping_ = true; return line(LogLevel::kInfo, "stop requested", "fast");
+      case Kind::kStopRequested:
+        stopping_ = true;
+        service_.stopping();
+        return line(LogLevel::kInfo, "stop requested", "fast");
       case Kind::kWorkerExited:
         return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
       case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
@@ -362,6 +408,7 @@ class TaskApp final : private GossipHandler {
 
   /// At the end of each turn: what the announcer found out, told to the supervisor.
   void settle() {
+    service_.status(view_.take_line());
     if (!std::exchange(drained_, false)) return;
     drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });
   }
@@ -412,6 +459,8 @@ class TaskApp final : private GossipHandler {
   reactor::Signals signals_;
   reactor::ServiceListener listener_;
   GossipDriver gossip_;
+  TaskView view_;
+  ServiceManager service_;
   GossipControl control_;
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
@@ -423,6 +472,7 @@ class TaskApp final : private GossipHandler {
   reactor::Timer supervisor_timer_;
   reactor::Timer announcer_timer_;
   pid_t worker_ = 0;
+  Instant worker_since_{};
   announce::Wish wish_ = announce::Wish::kNone;
   std::string_view state_tag_ = "starting";
   bool carrying_out_ = false;

@@ -1,0 +1,26 @@
+// Our end of a service manager's NOTIFY_SOCKET: datagrams to a path or an abstract name. Never blocks.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "reactor/fd.h"
+
+namespace shoal::reactor {
+
+class NotifySender {
+ public:
+  /// `name` as in NOTIFY_SOCKET: "/run/..." or "@...". Nobody is spoken to yet. The error names it.
+  [[nodiscard]] Result<void> open(const std::string& name);
+  /// The address is looked up each time, since a manager that starts anew binds it anew. An error (the manager is
+  /// behind, or away) means that nothing was sent: try again later. REQUIRES: open.
+  [[nodiscard]] Result<void> send(std::string_view datagram);
+  [[nodiscard]] bool is_open() const { return fd_.open(); }
+
+ private:
+  OwnedFd fd_;
+  std::string name_;
+};
+
+}  // namespace shoal::reactor
