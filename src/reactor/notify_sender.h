@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "reactor/fd.h"
+#include "reactor/unix_address.h"
 
 namespace shoal::reactor {
 
@@ -13,13 +14,14 @@ class NotifySender {
  public:
   /// `name` as in NOTIFY_SOCKET: "/run/..." or "@...". Nobody is spoken to yet. The error names it.
   [[nodiscard]] Result<void> open(const std::string& name);
-  /// The address is looked up each time, since a manager that starts anew binds it anew. An error (the manager is
-  /// behind, or away) means that nothing was sent: try again later. REQUIRES: open.
+  /// An error (the manager is behind, or away) means that nothing was sent: try again later. Allocates nothing unless
+  /// it fails. REQUIRES: open.
   [[nodiscard]] Result<void> send(std::string_view datagram);
   [[nodiscard]] bool is_open() const { return fd_.open(); }
 
  private:
   OwnedFd fd_;
+  UnixAddress to_;
   std::string name_;
 };
 

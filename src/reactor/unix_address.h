@@ -1,4 +1,4 @@
-// Names of UNIX sockets as the kernel wants them. For this folder's .cc files.
+// Names of UNIX sockets as the kernel wants them. For this folder.
 #pragma once
 
 #include <sys/socket.h>
