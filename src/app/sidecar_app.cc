@@ -114,7 +114,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
         view_(config, core_, stopping_),
-        service_(loop_, log_),
+        service_manager_(loop_, log_),
         control_(loop_, config, log_, gossip_, view_,
                  [](const announce::Steering&) { return std::string("this is a sidecar"); }),
         pool_file_(loop_, log_),
@@ -175,15 +175,15 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       drive_core([&](Instant now) { core_->remember(now, server, core_out_); });
     }
     pool_file_.follow(*core_);
-    service_.ready();
+    service_manager_.ready();
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
   }
 
   void on_signal(int signal) {
     if (signal == SIGUSR1 || signal == SIGUSR2) return;  // By default they would end us.
-    if (signal == SIGHUP) return service_.reload([this] { gossip_.reload_keys(); });
-    service_.stopping();
+    if (signal == SIGHUP) return service_manager_.reload([this] { gossip_.reload_keys(); });
+    service_manager_.stopping();
     const bool fast = signal == SIGQUIT || stopping_;
     log_.info("stop requested", {{"signal", signal}, {"fast", fast}});
     if (!gossip_.started()) return finish();
@@ -339,7 +339,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   }
 
   void settle() {
-    service_.status(view_.take_line());
+    service_manager_.status(view_.take_line());
     if (!gossip_.started()) return;
     if (!ready_armed_ && (gossip_.joined() || met_somebody_)) {
       ready_armed_ = true;
@@ -496,7 +496,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   GossipDriver gossip_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
   SidecarView view_;
-  ServiceManager service_;
+  ServiceManager service_manager_;
   GossipControl control_;
   PoolFile pool_file_;
   sidecar::Outbox core_out_;

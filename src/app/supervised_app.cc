@@ -39,7 +39,7 @@ class SupervisedApp {
         process_log_(config.log),
         log_(process_log_.log()),
         loop_(kSmallLoop),
-        service_(loop_, log_),
+        service_manager_(loop_, log_),
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         look_(loop_, config.haproxy.sockets[0],
@@ -68,7 +68,7 @@ class SupervisedApp {
   void on_signal(int signal) {
     if (signal == SIGHUP || signal == SIGUSR2) {
       log_.info("reload requested", {{"signal", signal}});
-      return service_.reload([this] { drive([this](Instant now) { keeper_.on_reload_signal(now, out_); }); });
+      return service_manager_.reload([this] { drive([this](Instant now) { keeper_.on_reload_signal(now, out_); }); });
     }
     drive([&](Instant now) { keeper_.on_stop_signal(now, signal == SIGQUIT, out_); });
   }
@@ -240,11 +240,11 @@ class SupervisedApp {
   void tell_service(keeper::Note::Kind kind) {
     using Kind = keeper::Note::Kind;
     const bool is_up = kind == Kind::kProxyUp || kind == Kind::kProxyAdopted || kind == Kind::kProxyForeign;
-    if (is_up) service_.status("HAProxy is up");
-    if (is_up) service_.ready();
-    if (kind == Kind::kProxyExited || kind == Kind::kForeignGone) service_.status("HAProxy has ended");
-    if (kind == Kind::kStopRequested) service_.status("stopping HAProxy");
-    if (kind == Kind::kStopRequested) service_.stopping();
+    if (is_up) service_manager_.status("HAProxy is up");
+    if (is_up) service_manager_.ready();
+    if (kind == Kind::kProxyExited || kind == Kind::kForeignGone) service_manager_.status("HAProxy has ended");
+    if (kind == Kind::kStopRequested) service_manager_.status("stopping HAProxy");
+    if (kind == Kind::kStopRequested) service_manager_.stopping();
   }
 
   void ended(std::string_view words, const keeper::Note& n) {
@@ -256,7 +256,7 @@ class SupervisedApp {
   ProcessLog process_log_;
   Log& log_;
   reactor::Loop loop_;
-  ServiceManager service_;
+  ServiceManager service_manager_;
   reactor::Reaper reaper_;
   reactor::Signals signals_;
   HaproxyLook look_;

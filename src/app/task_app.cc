@@ -74,7 +74,7 @@ class TaskApp final : private GossipHandler {
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
         view_(announcer_, config.health.min_proxies, view_source()),
-        service_(loop_, log_),
+        service_manager_(loop_, log_),
         control_(loop_, config, log_, gossip_, view_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
         supervisor_(supervisor_options(config), loop_.now()),
@@ -187,7 +187,7 @@ class TaskApp final : private GossipHandler {
       case SIGQUIT:
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
-      case SIGHUP: return service_.reload([this] { gossip_.reload_keys(); });
+      case SIGHUP: return service_manager_.reload([this] { gossip_.reload_keys(); });
       default:
         return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
     }
@@ -320,7 +320,7 @@ class TaskApp final : private GossipHandler {
   }
 
   void announce_ready() {
-    service_.ready();
+    service_manager_.ready();
     gossip_.set_tags(tags("ready"));
     announce::Announcement what;
     what.port = service_port();
@@ -339,7 +339,7 @@ class TaskApp final : private GossipHandler {
       case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
       case Kind::kStopRequested:
         stopping_ = true;
-        service_.stopping();
+        service_manager_.stopping();
         return line(LogLevel::kInfo, "stop requested", "fast");
       case Kind::kWorkerExited:
         return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
@@ -408,7 +408,7 @@ class TaskApp final : private GossipHandler {
 
   /// At the end of each turn: what the announcer found out, told to the supervisor.
   void settle() {
-    service_.status(view_.take_line());
+    service_manager_.status(view_.take_line());
     if (!std::exchange(drained_, false)) return;
     drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });
   }
@@ -460,7 +460,7 @@ class TaskApp final : private GossipHandler {
   reactor::ServiceListener listener_;
   GossipDriver gossip_;
   TaskView view_;
-  ServiceManager service_;
+  ServiceManager service_manager_;
   GossipControl control_;
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
