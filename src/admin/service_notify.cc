@@ -100,7 +100,7 @@ void ServiceNotify::on_sent(Instant now, bool done) {
     case What::kWatchdog: watchdog_at_ = now + *watchdog_; return;
     case What::kState:
       told_ = sending_state_;
-      if (told_ == State::kReloading) reload_untold_ = false;
+      reload_untold_ = false;  // Were it untold, this was it.
       break;
     case What::kStatus: break;
   }
