@@ -10,7 +10,7 @@
 //                                                                      at the least
 //   worker starts      green once it has been in rotation: a restart   red
 //   unhealthy          red                                             red
-//   worker ended       red                                             red
+//   worker ended       red, also while a new one waits to be started   red
 //   stopping           green: the platform has asked for it, or its    red
 //                      SIGTERM is next
 //
@@ -46,7 +46,7 @@ enum class WorkerPhase : std::uint8_t {
   kStarting,  // It runs, or is about to, and has not been ready.
   kReady,
   kUnhealthy,  // Its own health probe says so.
-  kGone,       // Ended, and none takes its place.
+  kGone,       // Ended: none takes its place, or only after a pause.
 };
 
 struct TaskFacts {

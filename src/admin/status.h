@@ -21,7 +21,7 @@ inline constexpr std::size_t kRowsMax = 32;
 struct WorkerRow {
   std::int64_t pid = 0;
   std::uint32_t generation = 0;  // Counts the starts; 1 is the first.
-  std::string state;             // starting, ready, stopping.
+  std::string state;             // serving; running (not ready, or the task stops); of a renewal also starting, ending.
   std::int64_t up_ms = 0;
 };
 

@@ -42,12 +42,13 @@ void ServiceManager::status(std::string_view text) {
 
 void ServiceManager::reload_begins() {
   if (!notify_) return;
+  is_reloading_ = true;
   notify_->on_reload_begin(loop_.now());
   tell();
 }
 
 void ServiceManager::reload_ends() {
-  if (!notify_) return;
+  if (!std::exchange(is_reloading_, false)) return;
   notify_->on_reload_end();
   tell();
 }

@@ -24,6 +24,7 @@ class ServiceManager {
   /// Nothing happens when it is empty, or the same as before.
   void status(std::string_view text);
   void reload_begins();
+  /// Nothing happens when none has begun.
   void reload_ends();
   /// Of a reload that is done when `f` returns.
   template <typename F>
@@ -41,6 +42,7 @@ class ServiceManager {
   reactor::NotifySender sender_;
   std::optional<admin::ServiceNotify> notify_;  // Empty: nobody wants to know.
   bool failure_told_ = false;
+  bool is_reloading_ = false;
   reactor::Timer timer_;
 };
 

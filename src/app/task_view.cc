@@ -85,6 +85,9 @@ std::string_view to_text(task::Supervisor::State state) {
     case State::kSpawning: return "spawning";
     case State::kStarting: return "starting";
     case State::kReady: return "ready";
+    case State::kUnhealthy: return "unhealthy";
+    case State::kEnding: return "ending";
+    case State::kBackingOff: return "backing off";
     case State::kDraining: return "draining";
     case State::kLeavingFirst: return "leaving first";
     case State::kStopping: return "stopping";
@@ -92,6 +95,29 @@ std::string_view to_text(task::Supervisor::State state) {
     case State::kLeaving: return "leaving";
     case State::kDone: return "done";
     case State::kCount: break;
+  }
+  SHOAL_UNREACHABLE();
+}
+
+admin::WorkerPhase worker_phase_of(task::Supervisor::State state, bool runs) {
+  using State = task::Supervisor::State;
+  using Phase = admin::WorkerPhase;
+  switch (state) {
+    case State::kIdle: return Phase::kNone;
+    case State::kSpawning:
+    case State::kStarting: return Phase::kStarting;
+    case State::kReady: return Phase::kReady;
+    case State::kUnhealthy: return Phase::kUnhealthy;
+    // One that crashes again and again is here for nearly all of the time.
+    case State::kEnding:
+    case State::kBackingOff: return Phase::kGone;
+    case State::kDraining:
+    case State::kLeavingFirst:
+    case State::kStopping:
+    case State::kKilling:
+    case State::kLeaving:
+    case State::kDone:
+    case State::kCount: return runs ? Phase::kReady : Phase::kGone;
   }
   SHOAL_UNREACHABLE();
 }

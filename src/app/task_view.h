@@ -15,6 +15,9 @@ namespace shoal::app {
 /// "ready", "draining"...
 [[nodiscard]] std::string_view to_text(task::Supervisor::State state);
 
+/// `runs`: some process of the worker does.
+[[nodiscard]] admin::WorkerPhase worker_phase_of(task::Supervisor::State state, bool runs);
+
 class TaskView final : public RoleView {
  public:
   struct Facts {
