@@ -1,5 +1,6 @@
 """`shoal health`: latched, so that nobody kills a task because HAProxy or a sidecar is redeployed; with --ready strict.
 It answers at once, says why, and has the last word within its deadline whatever the asked process does."""
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import time
 
 from harness import (POOL, PYTHON, SHOAL, HAProxy, check, children_of, free_port, hold_true, own_network, test,
                      toml_text, unshare_mounts, wait_until)
+from test_supervised import in_flight
 
 
 class Answer:
@@ -92,6 +94,42 @@ def test_ready_follows_what_haproxy_has_and_says_why_not(scene):
 
 
 @test(seconds=60)
+def test_health_is_red_while_the_worker_is_unhealthy_or_waits_to_be_started_again(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    ill = scene.path("answer")
+    def answer(code):
+        with open(ill + ".new", "w", encoding="ascii") as f:
+            f.write(str(code))
+        os.replace(ill + ".new", ill)
+    answer(200)
+    task = scene.task(proxy, "task", worker=["--status-file", ill], more={"worker": {
+        "health": "http:/status", "health_interval": "200ms", "restart": "always"}})
+    scene.task(proxy, "other")  # Else the floor would keep the ill one in rotation.
+    haproxy.wait_in_rotation("task", "other")
+    wait_green(task, "--ready")
+    answer(503)
+    for words in ((), ("--ready",)):
+        wait_red(task, *words, because="the worker is unhealthy")
+    status = json.loads(task.command("status", "-o", "json"))
+    check(status["task"]["state"] == "unhealthy" and not status["health"]["healthy"], status)
+    answer(200)
+    wait_green(task, "--ready")
+    check(haproxy.in_rotation("task"), "--ready is green too early")
+    def kill_worker():
+        pid = task.worker.lines("start")[-1]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+    first = kill_worker()
+    wait_until(lambda: task.worker.lines("start")[-1]["pid"] != first, 5, "a new worker, at once")
+    wait_green(task, "--ready")
+    kill_worker()
+    wait_red(task, because="the worker has ended")  # For a second.
+    wait_green(task)
+    check(json.loads(task.command("status", "-o", "json"))["task"]["restarts"] >= 2, "no restart was counted")
+
+
+@test(seconds=60)
 def test_health_counts_haproxy_processes_and_asks_again_until_there_are_enough(scene):
     first, second = scene.haproxy(name="first"), HAProxy(scene, name="second")
     proxy = scene.sidecar(first, more={"haproxy": {"socket": [first.socket, second.socket]}})
@@ -119,7 +157,7 @@ def test_health_of_a_stopping_task_is_green_and_of_a_stopped_one_is_that_nobody_
     task = scene.task(proxy, "task", worker=["--slow", "1500"])
     wait_green(task, "--ready")
     request = subprocess.Popen(["curl", "-s", f"http://127.0.0.1:{haproxy.http_port}/"], stdout=subprocess.DEVNULL)
-    wait_until(lambda: int(haproxy.info()["CurrConns"]) > 0, 5, "the request in flight")
+    wait_until(lambda: in_flight(haproxy) == 1, 5, "the request in flight")
     task.signal(signal.SIGTERM)
     wait_red(task, "--ready", because="the task is stopping")
     check(health(task).said == "healthy: stopping\n", health(task))

@@ -91,7 +91,10 @@ def test_a_task_as_a_service_is_ready_when_its_worker_is_and_tells_each_change(s
     _, lines = manager.wait_for("RELOADING=1")[0]
     when = int(next(line for line in lines if line.startswith("MONOTONIC_USEC=")).split("=")[1])
     check(before - 100000 <= when <= time.monotonic_ns() // 1000, f"{when} is not when the reload began")
-    manager.wait_for("READY=1", count=2)
+    ready, _ = manager.wait_for("READY=1", count=2)[1]
+    workers = task.worker.lines("start")
+    check(len(workers) == 2 and time.time() - (time.monotonic() - ready) - workers[1]["t"] > 0.6,
+          "reloaded before the new worker accepts")
     order = [line for line in manager.lines() if line in ("READY=1", "RELOADING=1")]
     check(order == ["READY=1", "RELOADING=1", "READY=1"], order)
 

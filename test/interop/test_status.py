@@ -7,9 +7,13 @@ import socket
 import subprocess
 
 from harness import POOL, SHOAL, HAProxy, check, test, wait_until
+from test_supervised import in_flight
 
 
 def status(shoal):
+    """Waits for its control socket, right after its start."""
+    socket_path = shoal.settings["control"]["socket"]
+    wait_until(lambda: os.path.exists(socket_path), 10, f"{socket_path}")
     return json.loads(shoal.command("status", "-o", "json"))
 
 
@@ -82,7 +86,7 @@ def test_the_status_of_a_task_shows_its_drain_and_its_accept_queue(scene):
         connection.close()
     wait_until(lambda: status(task)["task"]["accept_queue"]["depth"] == 0, 10, "an empty queue")
     request = subprocess.Popen(["curl", "-s", f"http://127.0.0.1:{haproxy.http_port}/"], stdout=subprocess.DEVNULL)
-    wait_until(lambda: int(haproxy.info()["CurrConns"]) > 0, 5, "the request in flight")
+    wait_until(lambda: in_flight(haproxy) == 1, 5, "the request in flight")
     task.signal(signal.SIGTERM)
     draining = wait_until(lambda: next((s for s in [status(task)["task"]] if s["drain"] == "waiting"
                                         and s["sidecars"][0]["in_flight"] == 1), None), 5, "one request in flight")
