@@ -192,6 +192,8 @@ class Supervisor final {
   /// on_aside is waited for.
   [[nodiscard]] bool waits_to_be_aside() const { return state_ == State::kChanging && said_ == Said::kUnready; }
   [[nodiscard]] std::uint32_t restarts() const { return restarts_; }
+  /// A new generation is on its way, or is to be.
+  [[nodiscard]] bool is_renewing() const { return renewal_wanted_ || renewal_.is_coming(); }
 
  private:
   using Action = void (Supervisor::*)(Instant now, SupervisorOutbox& out);
