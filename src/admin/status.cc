@@ -44,6 +44,7 @@ template <typename V>
 void visit(V& v, AcceptQueue& x) {
   v("depth", x.depth);
   v("limit", x.limit);
+  v("highest", x.highest);
 }
 
 template <typename V>

@@ -45,6 +45,7 @@ struct SidecarRow {
 struct AcceptQueue {
   std::uint32_t depth = 0;  // Connections that wait to be accepted.
   std::uint32_t limit = 0;
+  std::uint32_t highest = 0;  // The longest that it was seen since the task's start, once a second.
 };
 
 struct TaskStatus {

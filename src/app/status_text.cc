@@ -52,8 +52,9 @@ void add_task(const admin::TaskStatus& t, Rows& rows) {
                                  (t.pool.empty() ? "of the sidecar's choice" : plain_text(t.pool)) + ", weight " +
                                  number(t.weight)});
   if (t.accept_queue)
-    rows.push_back(
-        {"accept queue", number(t.accept_queue->depth) + " waiting, room for " + number(t.accept_queue->limit)});
+    rows.push_back({"accept queue", number(t.accept_queue->depth) + " waiting, room for " +
+                                        number(t.accept_queue->limit) + ", at most " + number(t.accept_queue->highest) +
+                                        " so far"});
   rows.push_back({"in rotation", "in " + number(t.proxies_in_rotation) + " HAProxies"});
 }
 

@@ -1,5 +1,6 @@
 #include "app/task_app.h"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <memory>
@@ -308,7 +309,8 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     out.pool = config_.task.backend;
     out.weight = watch_.weight();
     out.wish = announce::to_text(wish_);
-    if (const auto queue = reactor::accept_queue(service_.listener())) out.accept_queue = {queue->depth, queue->limit};
+    if (const auto queue = reactor::accept_queue(service_.listener()))
+      out.accept_queue = {queue->depth, queue->limit, std::max(queue->depth, watch_.queue().depth_max)};
   }
 
   void announce_ready() {

@@ -86,6 +86,7 @@ std::string_view to_text(task::Supervisor::State state) {
     case State::kStarting: return "starting";
     case State::kReady: return "ready";
     case State::kUnhealthy: return "unhealthy";
+    case State::kChanging: return "changing";
     case State::kEnding: return "ending";
     case State::kBackingOff: return "backing off";
     case State::kDraining: return "draining";
@@ -106,7 +107,8 @@ admin::WorkerPhase worker_phase_of(task::Supervisor::State state, bool runs) {
     case State::kIdle: return Phase::kNone;
     case State::kSpawning:
     case State::kStarting: return Phase::kStarting;
-    case State::kReady: return Phase::kReady;
+    case State::kReady:
+    case State::kChanging: return Phase::kReady;  // A renewal's last moment: the new generation is ready.
     case State::kUnhealthy: return Phase::kUnhealthy;
     // One that crashes again and again is here for nearly all of the time.
     case State::kEnding:

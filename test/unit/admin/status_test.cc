@@ -27,7 +27,7 @@ Status of_task() {
   task.listen = "0.0.0.0:8080";
   task.port = 65535;
   task.weight = 256;
-  task.accept_queue = AcceptQueue{3, 128};
+  task.accept_queue = AcceptQueue{3, 128, 70};
   SidecarRow row;
   row.name = "proxy";
   row.state = "refused";
@@ -76,6 +76,7 @@ TEST_CASE("a status comes back as it went, for both roles") {
   CHECK_FALSE(back.task->sidecars[0].answered_ms.has_value());
   CHECK(back.task->sidecars[1].answered_ms == 0);
   CHECK(back.task->accept_queue->limit == 128);
+  CHECK(back.task->accept_queue->highest == 70);
   REQUIRE(from_json(to_json(of_sidecar()), back));
   CHECK(back.sidecar->proxies[0].commands == 9'000'000'000);
 }
@@ -87,7 +88,7 @@ TEST_CASE("the names are those that programs read") {
         R"("health":{"healthy":true,"reason":"well"},"ready":{"healthy":false,"reason":"not yet"},)"
         R"("task":{"state":"ready","workers":[{"pid":8,"generation":2,"state":"running","up_ms":1000}],"restarts":1,)"
         R"("listen":"0.0.0.0:8080","port":65535,"pool":"","weight":256,"wish":"",)"
-        R"("accept_queue":{"depth":3,"limit":128},"drain":"","proxies_in_rotation":0,"sidecars":[)"
+        R"("accept_queue":{"depth":3,"limit":128,"highest":70},"drain":"","proxies_in_rotation":0,"sidecars":[)"
         R"({"name":"proxy","address":"","member":"","state":"refused","reason":"HAProxy has no backend `web`",)"
         R"("needs_a_fix":true,"server":"","proxies_up":0,"proxies_total":2,"proxies_in_rotation":0,"in_flight":0,)"
         R"("unanswered":0},{"name":"proxy","address":"","member":"","state":"refused",)"

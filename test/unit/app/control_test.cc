@@ -260,7 +260,7 @@ TEST_CASE("a status is one screen, the troubled first, and says what it leaves o
   admin::TaskStatus& task = status.task.emplace();
   task.state = "ready";
   task.workers = {{7, 1, "running", 5000}};
-  task.accept_queue = admin::AcceptQueue{2, 128};
+  task.accept_queue = admin::AcceptQueue{2, 128, 5};
   task.sidecars.resize(20);
   for (std::size_t i = 0; i < task.sidecars.size(); ++i) task.sidecars[i].name = "proxy-" + std::to_string(i);
   task.sidecars_left_out = 3;
