@@ -142,15 +142,17 @@ def test_a_new_generation_that_does_not_get_ready_changes_nothing(scene):
 def test_each_way_of_being_ready_works_in_a_renewal(scene):
     haproxy = scene.haproxy()
     proxy = scene.sidecar(haproxy)
-    for ready, options in (("auto", ["--notify"]), ("notify", ["--notify-after", "0.2"]), ("http:/status", []),
-                           ("delay:200ms", [])):
-        name = "by-" + ready.split(":", 1)[0]
-        task = scene.task(proxy, name, worker=options, more={"worker": {"ready": ready}})
-        haproxy.wait_in_rotation(name)
+    ways = {"auto": ["--notify"], "notify": ["--notify-after", "0.2"], "http:/status": [], "delay:200ms": []}
+    tasks = {ready: scene.task(proxy, "by-" + ready.split(":", 1)[0], worker=options, more={"worker": {"ready": ready}})
+             for ready, options in ways.items()}
+    haproxy.wait_in_rotation(*(task.name for task in tasks.values()))
+    for ready, task in tasks.items():
         first = first_of(task)
         check(renew(task) != first, f"{ready}: no new generation")
-        haproxy.wait_in_rotation(name, timeout=3)
-        check(task.stop() == 0, f"{ready}: not 0")
+    haproxy.wait_in_rotation(*(task.name for task in tasks.values()))
+    for task in tasks.values():
+        task.signal(signal.SIGTERM)
+    check([task.wait(15) for task in tasks.values()] == [0] * 4, "not 0")
 
 
 @test(seconds=60)
