@@ -260,7 +260,12 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
       case Kind::kDrained: return line(LogLevel::kInfo, "drained");
       case Kind::kDrainedWithoutConfirmation:
         return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
-      case Kind::kDrainCutShort: return line(LogLevel::kWarn, "drain cut short; requests may still be in flight");
+      case Kind::kDrainCutShort: {
+        const announce::Announcer::InFlight left = announcer_.in_flight();
+        return log_.warn(
+            "drain cut short; requests may still be in flight",
+            {{"in_flight", left.requests}, {"sidecars_silent", left.sidecars_silent}, {"elapsed_ms", n.elapsed}});
+      }
       case Kind::kStopSignalSent: return line(LogLevel::kInfo, "worker told to stop", "signal");
       case Kind::kWorkerKilled: return line(LogLevel::kWarn, "worker did not stop in time; killed");
       case Kind::kLeft: return line(LogLevel::kInfo, "left the cluster");
