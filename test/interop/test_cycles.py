@@ -69,4 +69,4 @@ def test_start_and_stop_leave_no_process_descriptor_or_zombie(scene):
                f"the sidecar's descriptors to be {before}; they are {descriptors(proxy.pid)}")
     files = [name for name in os.listdir(scene.dir) if name.startswith("c") and name.endswith(".control")]
     check(not files and (abstract_names() == names or not mine), f"sockets are left: {files} {abstract_names() - names}")
-    scene.say(f"{CYCLES} tasks started and stopped in {took:.0f} s: no process, zombie, descriptor or socket left")
+    scene.say(f"{CYCLES} tasks in {took:.0f} s: no process, zombie, descriptor or socket is left")
