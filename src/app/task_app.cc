@@ -10,7 +10,9 @@
 #include "app/gossip_driver.h"
 #include "app/process.h"
 #include "app/service_socket.h"
+#include "app/supervisor_log.h"
 #include "app/worker_processes.h"
+#include "app/worker_watch.h"
 #include "config/cli.h"
 #include "reactor/signals.h"
 #include "task/supervisor.h"
@@ -20,12 +22,24 @@ namespace {
 
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
 
+task::Restart restart_of(config::Restart restart) {
+  switch (restart) {
+    case config::Restart::kNever: return task::Restart::kNever;
+    case config::Restart::kOnFailure: return task::Restart::kOnFailure;
+    case config::Restart::kAlways: return task::Restart::kAlways;
+  }
+  SHOAL_UNREACHABLE();
+}
+
 task::Supervisor::Options supervisor_options(const config::Config& config) {
   task::Supervisor::Options options;
   options.drain_timeout = config.task.drain_timeout;
   options.stop_timeout = config.task.stop_timeout;
   options.ready_timeout = config.worker.ready_timeout;
   options.stop_signal = config.worker.stop_signal;
+  options.signals_leader_only = config.worker.signal_scope == config::SignalScope::kLeader;
+  options.restart = restart_of(config.worker.restart);
+  options.backlog_wait = config.worker.backlog_wait;
   return options;
 }
 
@@ -47,7 +61,13 @@ announce::MemberStatus status_of(serf::MemberEventKind kind, const serf::Member*
   SHOAL_UNREACHABLE();
 }
 
-class TaskApp final : private GossipHandler, private WorkerHandler {
+/// For the tag `state`, before a stop.
+std::string_view word_of(task::Supervisor::State state) {
+  if (state == task::Supervisor::State::kReady) return "ready";
+  return state == task::Supervisor::State::kUnhealthy ? "unhealthy" : "starting";
+}
+
+class TaskApp final : private GossipHandler, private WorkerHandler, private WorkerWatchHandler {
  public:
   explicit TaskApp(const config::Config& config)
       : config_(config),
@@ -55,12 +75,13 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
         workers_(loop_, config, process_log_, rng_.fork(), *this),
+        watch_(loop_, config, log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
         control_(loop_, config, log_, gossip_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
-        supervisor_(supervisor_options(config), loop_.now()),
+        supervisor_(supervisor_options(config), rng_.fork(), loop_.now()),
         announcer_(announcer_options(), rng_.fork(), loop_.now()),
         announcer_out_(announce::Announcer::Options{}.sidecars_max),
         supervisor_timer_(
@@ -75,6 +96,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     if (!keys.ok()) return bad_settings(keys.error().message);
     const auto service = service_.open(config_.task.listen);
     if (!service.ok()) return unavailable("task.listen: " + service.error().message);
+    watch_.open(service_);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
@@ -127,7 +149,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
 
   /// What an operator wants, from whichever member. Empty when it is done, else why not.
   std::string steer(const announce::Steering& wanted, std::string_view from) {
-    if (stopping_) return "the task is stopping";
+    if (is_stopping()) return "the task is stopping";
     if (wanted.stop) {
       log_.info("an operator wants this task to stop", {{"asked_by", from}});
       drive_supervisor([this](Instant now) { supervisor_.on_stop_signal(now, false, supervisor_out_); });
@@ -168,32 +190,55 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
       case SIGQUIT:
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
-      case SIGHUP: return gossip_.reload_keys();
+      case SIGHUP:
+        gossip_.reload_keys();
+        return drive_supervisor([&](Instant now) {
+          if (config_.worker.on_hup == config::OnHup::kRenew) return supervisor_.renew(now, supervisor_out_);
+          supervisor_.on_forward_signal(now, SIGHUP, supervisor_out_);
+        });
       default:
         return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
     }
   }
 
   // WorkerHandler
-  void on_worker_started(std::uint32_t, pid_t pid) override {
-    drive_supervisor([&](Instant now) { supervisor_.on_worker_started(now, pid, supervisor_out_); });
+  void on_worker_started(std::uint32_t generation, pid_t) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_started(now, generation, supervisor_out_); });
   }
 
-  void on_worker_not_started(std::uint32_t, int exit_code) override {
-    drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, exit_code, supervisor_out_); });
+  void on_worker_not_started(std::uint32_t generation, int exit_code) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, generation, exit_code, supervisor_out_); });
   }
 
-  void on_worker_ready(std::uint32_t, task::ReadyBy by) override {
-    log_.info("worker accepts", {{"by", task::to_text(by)}});
-    drive_supervisor([this](Instant now) { supervisor_.on_worker_ready(now, supervisor_out_); });
+  void on_worker_ready(std::uint32_t generation, task::ReadyBy by) override {
+    log_.info("worker accepts", {{"by", task::to_text(by)}, {"generation", generation}});
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_ready(now, generation, supervisor_out_); });
   }
 
-  void on_worker_exit(std::uint32_t, const reactor::ExitStatus& status) override {
+  void on_worker_exit(std::uint32_t generation, const reactor::ExitStatus& status) override {
     const task::WorkerExit exit{status.by_signal(), status.by_signal() ? status.signal : status.code};
-    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, exit, supervisor_out_); });
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, generation, exit, supervisor_out_); });
   }
 
-  void on_worker_gone(std::uint32_t) override {}
+  void on_worker_gone(std::uint32_t generation) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_gone(now, generation, supervisor_out_); });
+  }
+
+  // WorkerWatchHandler
+  void on_unhealthy() override {
+    drive_supervisor([this](Instant now) {
+      if (config_.worker.health_action == config::HealthAction::kRestart) {
+        return supervisor_.restart_worker(now, supervisor_out_);
+      }
+      supervisor_.on_unhealthy(now, supervisor_out_);
+    });
+  }
+  void on_healthy() override {
+    drive_supervisor([this](Instant now) { supervisor_.on_healthy(now, supervisor_out_); });
+  }
+  void on_weight() override {
+    if (supervisor_.is_serving()) announce_ready();
+  }
 
   // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
   template <typename F>
@@ -205,74 +250,71 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
     }
     supervisor_out_.clear();
     supervisor_timer_.at(supervisor_.next_deadline());
+    // Before the effects: an announcement of a new worker has the weight that it begins with.
+    watch_.follow(supervisor_.has_ready_worker() ? supervisor_.generation() : 0);
     if (std::exchange(carrying_out_, true)) return;
     while (!effects_.empty()) carry_out(effects_.pop());
     carrying_out_ = false;
+    tell_state();
   }
 
   void carry_out(const task::SupervisorEffect& effect) {
-    if (std::holds_alternative<task::SpawnWorker>(effect)) {
-      workers_.start(1, service_, gossip_.advertise().addr);
+    if (const auto* spawn = std::get_if<task::SpawnWorker>(&effect)) {
+      workers_.start(spawn->generation, service_, gossip_.advertise().addr);
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
       workers_.stop_watching();
+      watch_.close();
       service_.stop_serving();
-    } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
-      workers_.signal(1, signal->signal, true);
+    } else if (const auto* signal = std::get_if<task::SignalWorker>(&effect)) {
+      workers_.signal(signal->generation, signal->signal, signal->whole_group);
     } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
       announce_ready();
-    } else if (const auto* depart = std::get_if<task::Depart>(&effect)) {
+    } else if (std::holds_alternative<task::SayUnready>(effect)) {
+      drive_announcer([this](Instant now) { announcer_.set_unready(now, announcer_out_); });
+    } else if (const auto* withdraw = std::get_if<task::Withdraw>(&effect)) {
+      depart(withdraw->timeout, true);
+    } else if (const auto* depart_for_good = std::get_if<task::Depart>(&effect)) {
       workers_.stop_watching();
-      drive_announcer([&](Instant now) { announcer_.depart(now, depart->timeout, announcer_out_); });
+      depart(depart_for_good->timeout, false);
     } else if (std::holds_alternative<task::StartLeave>(effect)) {
       if (gossip_.started()) gossip_.leave();
     } else if (const auto* exit = std::get_if<task::Exit>(&effect)) {
       exit_code_ = exit->code;
       loop_.stop();
-    } else if (const auto* happened = std::get_if<task::Note>(&effect)) {
-      note(*happened);
+    } else if (const auto* note = std::get_if<task::Note>(&effect)) {
+      stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
+      const announce::Announcer::InFlight left = announcer_.in_flight();
+      log_note(log_, *note,
+               {.stopping = stop_requested_,
+                .advice = service_.advice(),
+                .port = service_.bound().port,
+                .in_flight = left.requests,
+                .sidecars_silent = left.sidecars_silent});
     }
   }
 
   void announce_ready() {
-    gossip_.set_tags(tags("ready"));
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));
-    what.weight = static_cast<std::uint16_t>(config_.task.weight);
+    what.weight = watch_.weight();
     drive_announcer([&](Instant now) { announcer_.set_ready(now, what, announcer_out_); });
   }
 
-  void note(const task::Note& n) {
-    using Kind = task::Note::Kind;
-    const auto line = [&](LogLevel level, std::string_view words, std::string_view key = {}) {
-      if (key.empty()) return log_.write(level, words, {{"elapsed_ms", n.elapsed}});
-      log_.write(level, words, {{key, n.number}, {"elapsed_ms", n.elapsed}});
-    };
-    switch (n.kind) {
-      case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
-      case Kind::kStopRequested: stopping_ = true; return line(LogLevel::kInfo, "stop requested", "fast");
-      case Kind::kWorkerExited:
-        return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
-      case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
-      case Kind::kNotReadyInTime:
-        return log_.error("worker was not ready within worker.ready_timeout; it is stopped",
-                          {{"elapsed_ms", n.elapsed}, {"advice", service_.advice()}, {"port", service_.bound().port}});
-      case Kind::kDrained: return line(LogLevel::kInfo, "drained");
-      case Kind::kDrainedWithoutConfirmation:
-        return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
-      case Kind::kDrainCutShort: {
-        const announce::Announcer::InFlight left = announcer_.in_flight();
-        return log_.warn(
-            "drain cut short; requests may still be in flight",
-            {{"in_flight", left.requests}, {"sidecars_silent", left.sidecars_silent}, {"elapsed_ms", n.elapsed}});
-      }
-      case Kind::kStopSignalSent: return line(LogLevel::kInfo, "worker told to stop", "signal");
-      case Kind::kWorkerKilled: return line(LogLevel::kWarn, "worker did not stop in time; killed");
-      case Kind::kLeft: return line(LogLevel::kInfo, "left the cluster");
-      case Kind::kLeaveCutShort: return line(LogLevel::kWarn, "leave cut short; peers will find out by themselves");
-      case Kind::kWorkerAbandoned: return line(LogLevel::kError, "worker survived SIGKILL until the end of the budget");
-      case Kind::kUnexpected: return line(LogLevel::kError, "bug: an event that this state rules out", "state_event");
-    }
+  // Depart, not "unready", for a while too where nobody serves: the sidecar acts on it at once, without a look at our
+  // listener, which still takes connections.
+  void depart(Duration timeout, bool returns) {
+    drained_ = false;  // What was found out about an earlier one says nothing of this.
+    drive_announcer([&](Instant now) { announcer_.depart(now, timeout, announcer_out_, returns); });
+  }
+
+  [[nodiscard]] bool is_stopping() const { return supervisor_.state() >= task::Supervisor::State::kDraining; }
+
+  /// The tag that everybody sees. What it said last stays when a stop begins: the leave says the rest.
+  void tell_state() {
+    if (is_stopping() || !gossip_.started()) return;
+    const std::string_view state = word_of(supervisor_.state());
+    if (state != state_tag_) gossip_.set_tags(tags(state));
   }
 
   template <typename F>
@@ -371,6 +413,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
   Rng rng_;
   reactor::Loop loop_;
   WorkerProcesses workers_;
+  WorkerWatch watch_;
   reactor::Signals signals_;
   ServiceSocket service_;
   GossipDriver gossip_;
@@ -387,7 +430,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler {
   bool carrying_out_ = false;
   bool drained_ = false;
   bool drained_confirmed_ = false;
-  bool stopping_ = false;  // A stop was asked for.
+  bool stop_requested_ = false;
   int exit_code_ = kExitOk;
 };
 

@@ -17,13 +17,6 @@ namespace {
 constexpr Duration kLookAtGroups = 100ms;
 constexpr Duration kEndAllMost = 500ms;
 
-task::Readiness::Options readiness_options(const config::Config& config) {
-  task::Readiness::Options options;
-  options.mode = config.worker.ready == config::Ready::kNotify ? task::ReadyMode::kNotify : task::ReadyMode::kAuto;
-  options.socket_is_passed = config.worker.socket == config::WorkerSocket::kPass;
-  return options;
-}
-
 bool group_is_empty(pid_t group) {
   const auto there = reactor::signal_group(group, 0);
   return !there.ok() && there.error().code == ESRCH;
@@ -38,8 +31,7 @@ WorkerProcesses::WorkerProcesses(reactor::Loop& loop, const config::Config& conf
       log_(log.log()),
       handler_(handler),
       reaper_(loop, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
-      ready_probe_(loop, readiness_options(config), rng,
-                   [this](task::ReadyBy by) { handler_.on_worker_ready(watched_, by); }),
+      ready_probe_(loop, config, log_, rng, [this](task::ReadyBy by) { handler_.on_worker_ready(watched_, by); }),
       output_(loop, config.worker.log, log, kGenerationsMax),
       notify_(loop, [this](const reactor::Notification& n) { on_notification(n); }),
       group_timer_(loop, [this] { look_for_gone(); }) {}
@@ -95,7 +87,7 @@ void WorkerProcesses::start(std::uint32_t generation, ServiceSocket& service, Ip
   output_.started(spawned.value());
   log_.info("worker started", {{"pid", spawned.value()}, {"generation", generation}, {"command", options.argv[0]}});
   handler_.on_worker_started(generation, spawned.value());
-  ready_probe_.worker_started(service.listener(), service.bound());
+  ready_probe_.worker_started(spawned.value(), service.listener(), service.bound());
 }
 
 void WorkerProcesses::signal(std::uint32_t generation, int signal, bool whole_group) {

@@ -162,12 +162,18 @@ struct Task {
   std::string backend;  // Empty: the sidecar's haproxy.backend.
   Endpoint listen;
   std::uint32_t weight = 0;  // 1 to 256.
+  bool adaptive_weight = false;
   Duration drain_timeout{};
   Duration stop_timeout{};
   std::optional<std::uint16_t> advertise_port;  // Not set: the bound port.
 };
 
-enum class Ready : std::uint8_t { kAuto, kNotify };
+enum class Ready : std::uint8_t { kAuto, kNotify, kHttp, kTcp, kDelay };
+enum class Health : std::uint8_t { kOff, kHttp, kTcp, kQueue };
+enum class HealthAction : std::uint8_t {
+  kWithdraw,  // Out of rotation; the worker lives and may recover.
+  kRestart,   // The worker is stopped and started anew.
+};
 
 /// Who binds the service port.
 enum class WorkerSocket : std::uint8_t {
@@ -180,14 +186,31 @@ enum class WorkerLog : std::uint8_t {
   kWrap,     // shoal reads the worker's lines and logs each as one of its own.
 };
 
+enum class Restart : std::uint8_t { kNever, kOnFailure, kAlways };
+enum class OnHup : std::uint8_t { kRenew, kForward };
+enum class SignalScope : std::uint8_t { kGroup, kLeader };
+
 struct Worker {
   /// argv; never empty for a task. Placeholders are checked but still in it: config/placeholders.h fills them in.
   std::vector<std::string> command;
   WorkerSocket socket = WorkerSocket::kPass;
   WorkerLog log = WorkerLog::kInherit;
   Ready ready = Ready::kAuto;
+  std::string ready_path;  // kHttp only.
+  Duration ready_delay{};  // kDelay only.
   Duration ready_timeout{};
+  Health health = Health::kOff;
+  std::string health_path;  // kHttp only.
+  Duration health_interval{};
+  Duration health_timeout{};
+  std::uint32_t health_rise = 0;  // Successes in a row that bring it back.
+  std::uint32_t health_fall = 0;  // Failures in a row that withdraw it.
+  HealthAction health_action = HealthAction::kWithdraw;
   int stop_signal = 0;  // A signal number.
+  SignalScope signal_scope = SignalScope::kGroup;
+  Restart restart = Restart::kNever;
+  Duration backlog_wait{};  // May be zero.
+  OnHup on_hup = OnHup::kRenew;
 };
 
 struct LogSettings {

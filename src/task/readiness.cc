@@ -9,6 +9,9 @@ constexpr Duration kPollMin = 10ms;
 constexpr Duration kPollMax = 250ms;
 // A probe that neither succeeds nor fails (a full queue drops the handshake) is given up and made anew.
 constexpr Duration kConnectTimeout = 3s;
+constexpr Duration kHttpTimeout = 5s;
+constexpr int kGoodStatusMin = 200;
+constexpr int kGoodStatusMax = 399;
 
 }  // namespace
 
@@ -16,6 +19,7 @@ std::string_view to_text(ReadyBy by) {
   switch (by) {
     case ReadyBy::kNotify: return "notify";
     case ReadyBy::kAcceptQueue: return "accept-queue";
+    case ReadyBy::kHttp: return "http";
     case ReadyBy::kConnect: return "connect";
     case ReadyBy::kDelay: return "delay";
   }
@@ -36,12 +40,18 @@ void Readiness::on_worker_started(Instant now, ReadinessOutbox& out) {
   tick(now, out);
   pause_ = kPollMin;
   next_ = kNever;
+  started_ = now;
+  http_status_ = 0;
+  look_wait_ = options_.look_after;
+  const bool looks = look_wait_ > Duration{} && options_.mode != ReadyMode::kDelay;
+  look_at_ = looks ? now + look_wait_ : kNever;
   switch (options_.mode) {
     case ReadyMode::kNotify: phase_ = Phase::kWaiting; return;
     case ReadyMode::kDelay:
       phase_ = Phase::kWaiting;
       next_ = now + options_.delay;
       return;
+    case ReadyMode::kHttp:
     case ReadyMode::kTcp:
     case ReadyMode::kAuto: connect(out); return;
   }
@@ -52,8 +62,13 @@ void Readiness::connect(ReadinessOutbox& out) {
   seen_filled_ = false;
   byte_sent_ = false;
   empty_readings_ = 0;
-  next_ = now_ + kConnectTimeout;
-  out.add(ProbeConnect{});
+  if (options_.mode == ReadyMode::kHttp) {
+    next_ = now_ + kHttpTimeout;
+    out.add(ProbeHttp{});
+  } else {
+    next_ = now_ + kConnectTimeout;
+    out.add(ProbeConnect{});
+  }
 }
 
 void Readiness::read_later(Instant now) {
@@ -62,9 +77,11 @@ void Readiness::read_later(Instant now) {
 }
 
 void Readiness::ready(ReadyBy by, ReadinessOutbox& out) {
-  const bool has_probe = phase_ == Phase::kConnecting || phase_ == Phase::kReading;
+  // The rest of an HTTP answer may be under way: its connection is the shell's to end.
+  const bool has_probe = by != ReadyBy::kHttp && (phase_ == Phase::kConnecting || phase_ == Phase::kReading);
   phase_ = Phase::kOff;
   next_ = kNever;
+  look_at_ = kNever;
   if (has_probe) out.add(CloseProbe{});
   out.add(WorkerReady{by});
 }
@@ -72,13 +89,13 @@ void Readiness::ready(ReadyBy by, ReadinessOutbox& out) {
 void Readiness::on_notify_ready(Instant now, ReadinessOutbox& out) {
   tick(now, out);
   if (phase_ == Phase::kOff) return;
-  // With kTcp or kDelay the operator has said what counts, and it is not this.
+  // With kHttp, kTcp or kDelay the operator has said what counts, and it is not this.
   if (options_.mode == ReadyMode::kAuto || options_.mode == ReadyMode::kNotify) ready(ReadyBy::kNotify, out);
 }
 
 void Readiness::on_connected(Instant now, ReadinessOutbox& out) {
   tick(now, out);
-  if (phase_ != Phase::kConnecting) return;
+  if (phase_ != Phase::kConnecting || options_.mode == ReadyMode::kHttp) return;
   if (connect_is_proof()) return ready(ReadyBy::kConnect, out);
   phase_ = Phase::kReading;
   pause_ = kPollMin;
@@ -90,6 +107,15 @@ void Readiness::on_connect_failed(Instant now, ReadinessOutbox& out) {
   tick(now, out);
   if (phase_ == Phase::kReading) return;  // See the header: the queue tells whether it was taken.
   if (phase_ != Phase::kConnecting) return;
+  phase_ = Phase::kRetryPause;
+  read_later(now);
+}
+
+void Readiness::on_http_answer(Instant now, int status, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ != Phase::kConnecting || options_.mode != ReadyMode::kHttp) return;
+  http_status_ = status;
+  if (status >= kGoodStatusMin && status <= kGoodStatusMax) return ready(ReadyBy::kHttp, out);
   phase_ = Phase::kRetryPause;
   read_later(now);
 }
@@ -115,6 +141,7 @@ void Readiness::on_reading(Instant now, const QueueReading& reading, ReadinessOu
 
 void Readiness::on_deadline(Instant now, ReadinessOutbox& out) {
   tick(now, out);
+  if (now >= look_at_) look(now, out);
   if (now < next_) return;
   switch (phase_) {
     case Phase::kOff: next_ = kNever; return;
@@ -132,11 +159,18 @@ void Readiness::on_deadline(Instant now, ReadinessOutbox& out) {
   }
 }
 
+void Readiness::look(Instant now, ReadinessOutbox& out) {
+  look_wait_ *= 2;
+  look_at_ = now + look_wait_;
+  out.add(NotReadyYet{now - started_, http_status_});
+}
+
 void Readiness::stop(Instant now, ReadinessOutbox& out) {
   tick(now, out);
   if (phase_ == Phase::kConnecting || phase_ == Phase::kReading) out.add(CloseProbe{});
   phase_ = Phase::kOff;
   next_ = kNever;
+  look_at_ = kNever;
 }
 
 }  // namespace shoal::task

@@ -151,7 +151,7 @@ TEST_CASE("what later versions do is refused by name with the code for settings"
     CHECK(error.message.find(key) != std::string::npos);
     CHECK(error.message.find("not in this version") != std::string::npos);
   };
-  later({"task", "--restart", "always"}, "worker.restart");
+  later({"task", "--http", ":80"}, "http.bind");
   later({"sidecar", "--http", ":80"}, "http.bind");
   later({"sidecar", "--haproxy-mode", "reload"}, "haproxy.mode");
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <vector>
 
 namespace shoal::task {
 namespace {
@@ -20,10 +21,17 @@ struct Trace {
     for (const ReadinessEffect& effect : out) {
       if (!words.empty()) words += ", ";
       if (std::holds_alternative<ProbeConnect>(effect)) words += "connect";
+      if (std::holds_alternative<ProbeHttp>(effect)) words += "get";
       if (std::holds_alternative<ReadQueue>(effect)) words += "read";
       if (std::holds_alternative<SendProbeByte>(effect)) words += "byte";
       if (std::holds_alternative<CloseProbe>(effect)) words += "close";
       if (const auto* r = std::get_if<WorkerReady>(&effect)) words += "ready by " + std::string(to_text(r->by));
+    }
+    for (const ReadinessEffect& effect : out) {
+      if (const auto* late = std::get_if<NotReadyYet>(&effect)) {
+        words += "not ready after " + std::to_string(to_ms(late->elapsed)) + " ms, status " +
+                 std::to_string(late->http_status);
+      }
     }
     out.clear();
     return words;
@@ -35,6 +43,7 @@ struct Trace {
   std::string reading(std::uint32_t depth, bool defer = false) {
     return readiness.on_reading(now, {depth, 128, defer}, out), take();
   }
+  std::string answer(int status) { return readiness.on_http_answer(now, status, out), take(); }
   std::string deadline() {
     now = readiness.next_deadline();
     readiness.on_deadline(now, out);
@@ -128,8 +137,8 @@ TEST_CASE("READY=1 wins over the probe, once") {
 TEST_CASE("with notify alone nothing is probed") {
   Trace t({.mode = ReadyMode::kNotify});
   CHECK(t.started() == "");
-  CHECK(t.readiness.next_deadline() == kNever);
   CHECK(t.notify() == "ready by notify");
+  CHECK(t.readiness.next_deadline() == kNever);
 }
 
 TEST_CASE("where the worker binds the port itself a connection is proof, and is tried until it succeeds") {
@@ -143,6 +152,66 @@ TEST_CASE("where the worker binds the port itself a connection is proof, and is 
     CHECK(t.deadline() == "connect");
     CHECK(t.connected() == "close, ready by connect");
   }
+}
+
+TEST_CASE("with http the answer's status decides, and it is asked again until it is good") {
+  Trace t({.mode = ReadyMode::kHttp});
+  CHECK(t.started() == "get");
+  CHECK(t.connected() == "");  // In pass mode the kernel does that for a worker that is not there.
+  CHECK(t.failed() == "");
+  CHECK(t.deadline() == "get");
+  for (const int bad : {101, 199, 400, 404, 500, 503}) {
+    CHECK(t.answer(bad) == "");
+    CHECK(t.answer(200) == "");  // To a question that is over.
+    CHECK(t.deadline() == "get");
+  }
+  CHECK(t.notify() == "");
+  SUBCASE("2xx") { CHECK(t.answer(204) == "ready by http"); }
+  SUBCASE("3xx") { CHECK(t.answer(302) == "ready by http"); }
+  CHECK(t.readiness.next_deadline() == kNever);
+}
+
+TEST_CASE("a GET that is not answered is given up after 5 s and made anew") {
+  Trace t({.mode = ReadyMode::kHttp, .look_after = Duration{}});
+  t.started();
+  CHECK(t.deadline() == "close");
+  CHECK(t.now == Instant{} + 5s);
+  CHECK(t.deadline() == "get");
+}
+
+TEST_CASE("a worker that takes long is told of, at doubling distances, with its last status") {
+  Trace t({.mode = ReadyMode::kHttp});
+  t.started();
+  t.answer(503);
+  std::vector<std::string> told;
+  while (t.now < Instant{} + 40s) {
+    const std::string words = t.deadline();
+    if (words.find("not ready") != std::string::npos) told.push_back(words.substr(words.find("not ready")));
+    if (words.find("get") != std::string::npos) t.answer(503);
+  }
+  REQUIRE(told.size() == 3);
+  CHECK(told[0] == "not ready after 5000 ms, status 503");
+  CHECK(told[1] == "not ready after 15000 ms, status 503");
+  CHECK(told[2] == "not ready after 35000 ms, status 503");
+  while (t.deadline() != "get") {
+  }
+  t.answer(200);
+  CHECK(t.readiness.next_deadline() == kNever);
+}
+
+TEST_CASE("a worker that was asked to wait a while is not told of") {
+  Trace t({.mode = ReadyMode::kDelay, .delay = 60s});
+  t.started();
+  CHECK(t.readiness.next_deadline() == Instant{} + 60s);
+  CHECK(t.deadline() == "ready by delay");
+}
+
+TEST_CASE("with notify a late worker is told of as well") {
+  Trace t({.mode = ReadyMode::kNotify});
+  t.started();
+  CHECK(t.deadline() == "not ready after 5000 ms, status 0");
+  CHECK(t.notify() == "ready by notify");
+  CHECK(t.readiness.next_deadline() == kNever);
 }
 
 TEST_CASE("a probe without any result is made anew") {

@@ -1,0 +1,22 @@
+// Has a program accepted a connection that the kernel completed for it? An established connection that nobody has
+// accepted has no file behind it yet, and the kernel says so when it is asked about that one connection (sock_diag, the
+// same that `ss` asks; no privilege needed). Only within one network namespace.
+#pragma once
+
+#include <cstdint>
+
+#include "base/endpoint.h"
+
+namespace shoal::reactor {
+
+enum class Accepted : std::uint8_t {
+  kWaiting,  // In the accept queue, or on its way there.
+  kTaken,
+  kGone,     // There is no such connection (any more).
+  kUnknown,  // The kernel does not tell (no sock_diag in it, or a sandbox forbids it).
+};
+
+/// About the listening side of the connection between these two ends.
+[[nodiscard]] Accepted accepted(const Endpoint& server, const Endpoint& client);
+
+}  // namespace shoal::reactor
