@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A worker with nothing but the standard library: serves on the socket that shoal passes, and ends its requests well."""
+"""A worker of the standard library alone: serves on the socket that shoal passes, and ends its requests well."""
 import http.server
 import os
 import signal
