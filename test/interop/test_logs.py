@@ -7,7 +7,7 @@ import time
 
 from harness import HERE, PYTHON, SHOAL, check, free_port, merged, test, wait_until
 
-MIB = int(os.environ.get("SHOAL_LOG_MIB", "64"))  # docs/measurements.md has the figure for 1024.
+MIB = int(os.environ.get("SHOAL_TEST_LOG_MIB", "64"))  # docs/measurements.md has the figure for 1024.
 LINE = 128
 
 
