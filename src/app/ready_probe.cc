@@ -41,12 +41,12 @@ ReadyProbe::ReadyProbe(reactor::Loop& loop, const config::Config& config, Log& l
              [this](WorkerProbe::Result result, int status) { on_result(result, status); }),
       timer_(loop, [this] { drive([this](Instant now) { readiness_.on_deadline(now, out_); }); }) {}
 
-void ReadyProbe::worker_started(pid_t group, int listener_fd, const Endpoint& listener) {
+void ReadyProbe::worker_started(pid_t group, int listener_fd, const Endpoint& listener, bool beside_another) {
   group_ = group;
   listener_fd_ = listener_fd;
   listener_ = listener;
   probe_.aim(listener);
-  drive([this](Instant now) { readiness_.on_worker_started(now, out_); });
+  drive([&](Instant now) { readiness_.on_worker_started(now, out_, beside_another); });
 }
 
 void ReadyProbe::notify_ready() {
@@ -64,6 +64,8 @@ void ReadyProbe::drive(F&& f) {
   // A reading is an input itself: taken after the effects that asked for it are carried out.
   for (bool again = true; again;) {
     bool read = false;
+    bool ask_owner = false;
+    bool request = false;
     bool ready = false;
     task::ReadyBy by = task::ReadyBy::kNotify;
     for (const task::ReadinessEffect& effect : out_) {
@@ -73,6 +75,10 @@ void ReadyProbe::drive(F&& f) {
         probe_.get();
       } else if (std::holds_alternative<task::ReadQueue>(effect)) {
         read = true;
+      } else if (std::holds_alternative<task::AskOwner>(effect)) {
+        ask_owner = true;
+      } else if (std::holds_alternative<task::SendProbeRequest>(effect)) {
+        request = true;
       } else if (std::holds_alternative<task::SendProbeByte>(effect)) {
         probe_.send_byte();
       } else if (std::holds_alternative<task::CloseProbe>(effect)) {
@@ -93,12 +99,35 @@ void ReadyProbe::drive(F&& f) {
         again = true;
       }
     }
+    if (ask_owner) {
+      const bool defers = listener_fd_ >= 0 && reactor::has_defer_accept(listener_fd_);
+      readiness_.on_owner(loop_.now(), owner(), defers, out_);
+      again = true;
+    }
+    if (request) probe_.send_request();
     if (ready) {
       timer_.at(readiness_.next_deadline());
       on_ready_(by);
     }
   }
   timer_.at(readiness_.next_deadline());
+}
+
+task::Owner ReadyProbe::owner() const {
+  const reactor::AcceptedSocket socket = probe_.accepted_socket();
+  switch (socket.state) {
+    case reactor::Accepted::kWaiting: return task::Owner::kNobodyYet;
+    case reactor::Accepted::kGone:
+    case reactor::Accepted::kUnknown: return task::Owner::kUnknown;
+    case reactor::Accepted::kTaken: break;
+  }
+  if (socket.inode == 0) return task::Owner::kUnknown;
+  switch (reactor::holds_socket(group_, socket.inode)) {
+    case reactor::Holds::kYes: return task::Owner::kThisWorker;
+    case reactor::Holds::kNo: return task::Owner::kAnother;
+    case reactor::Holds::kUnknown: return task::Owner::kUnknown;
+  }
+  SHOAL_UNREACHABLE();
 }
 
 void ReadyProbe::on_result(WorkerProbe::Result result, int status) {

@@ -18,15 +18,19 @@ class ReadyProbe final {
   ReadyProbe(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng,
              std::function<void(task::ReadyBy)> on_ready);
 
-  /// `group`: the worker's process group. `listener_fd` stays open while a worker is watched.
-  void worker_started(pid_t group, int listener_fd, const Endpoint& listener);
+  /// `group`: the worker's process group. `listener_fd` stays open while a worker is watched. `beside_another`: a
+  /// worker that is ready accepts there too.
+  void worker_started(pid_t group, int listener_fd, const Endpoint& listener, bool beside_another);
   void notify_ready();
   void stop();
+  /// Of the last watch: connections of ours that were not accepted by the worker that is watched.
+  [[nodiscard]] std::uint32_t taken_by_others() const { return readiness_.taken_by_others(); }
 
  private:
   template <typename F>
   void drive(F&& f);
   void on_result(WorkerProbe::Result result, int status);
+  [[nodiscard]] task::Owner owner() const;
   void say_not_ready(const task::NotReadyYet& late);
 
   reactor::Loop& loop_;

@@ -225,17 +225,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   }
 
   // WorkerWatchHandler
-  void on_unhealthy() override {
-    drive_supervisor([this](Instant now) {
-      if (config_.worker.health_action == config::HealthAction::kRestart) {
-        return supervisor_.restart_worker(now, supervisor_out_);
-      }
-      supervisor_.on_unhealthy(now, supervisor_out_);
-    });
-  }
-  void on_healthy() override {
-    drive_supervisor([this](Instant now) { supervisor_.on_healthy(now, supervisor_out_); });
-  }
+  // The watch is in the middle of something: told to the supervisor at the end of the turn.
+  void on_unhealthy() override { health_news_ = {supervisor_.generation(), false}; }
+  void on_healthy() override { health_news_ = {supervisor_.generation(), true}; }
   void on_weight() override {
     if (supervisor_.is_serving()) announce_ready();
   }
@@ -286,8 +278,10 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
       const announce::Announcer::InFlight left = announcer_.in_flight();
       log_note(log_, *note,
                {.stopping = stop_requested_,
+                .socket_is_passed = service_.is_passed(),
                 .advice = service_.advice(),
                 .port = service_.bound().port,
+                .taken_by_others = workers_.taken_by_others(),
                 .in_flight = left.requests,
                 .sidecars_silent = left.sidecars_silent});
     }
@@ -364,8 +358,20 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     }
   }
 
+  void take_health(Instant now, bool healthy) {
+    if (healthy) return supervisor_.on_healthy(now, supervisor_out_);
+    if (config_.worker.health_action == config::HealthAction::kWithdraw) {
+      return supervisor_.on_unhealthy(now, supervisor_out_);
+    }
+    supervisor_.restart_worker(now, supervisor_out_);
+  }
+
   /// At the end of each turn: what the announcer found out, told to the supervisor.
   void settle() {
+    const HealthNews news = std::exchange(health_news_, {});
+    if (news.generation != 0 && news.generation == supervisor_.generation()) {
+      drive_supervisor([&](Instant now) { take_health(now, news.healthy); });
+    }
     if (!std::exchange(drained_, false)) return;
     drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });
   }
@@ -427,6 +433,10 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   reactor::Timer announcer_timer_;
   announce::Wish wish_ = announce::Wish::kNone;
   std::string_view state_tag_ = "starting";
+  struct HealthNews {
+    std::uint32_t generation = 0;  // 0 = none.
+    bool healthy = true;
+  } health_news_;
   bool carrying_out_ = false;
   bool drained_ = false;
   bool drained_confirmed_ = false;

@@ -64,10 +64,16 @@ void WorkerProbe::send_byte() {
   if (stream_ != nullptr && stream_->is_open() && !stream_->is_writing()) stream_->write(kProbeByte);
 }
 
-reactor::Accepted WorkerProbe::accepted() const {
-  if (was_taken_) return reactor::Accepted::kTaken;
-  if (stream_ == nullptr || !stream_->is_open()) return reactor::Accepted::kWaiting;
-  return reactor::accepted(target_, stream_->local());
+void WorkerProbe::send_request() {
+  if (stream_ == nullptr || !stream_->is_open() || stream_->is_writing()) return tell(Result::kClosed);
+  with_request_ = true;
+  stream_->write(as_bytes(request_));
+}
+
+reactor::AcceptedSocket WorkerProbe::accepted_socket() const {
+  if (was_taken_) return {reactor::Accepted::kTaken};
+  if (stream_ == nullptr || !stream_->is_open()) return {reactor::Accepted::kWaiting};
+  return reactor::accepted_socket(target_, stream_->local());
 }
 
 void WorkerProbe::tell(Result result, int status) {

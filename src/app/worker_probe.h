@@ -35,10 +35,13 @@ class WorkerProbe final : private reactor::StreamHandler {
   void get();
   /// On a plain connection that stands: for a kernel that keeps silent ones back (TCP_DEFER_ACCEPT).
   void send_byte();
+  /// On a plain connection that stands: the GET after all; its result follows.
+  void send_request();
   void end();
 
   /// Of the plain connection: what the kernel says, or that the worker took it and has closed it.
-  [[nodiscard]] reactor::Accepted accepted() const;
+  [[nodiscard]] reactor::Accepted accepted() const { return accepted_socket().state; }
+  [[nodiscard]] reactor::AcceptedSocket accepted_socket() const;
 
  private:
   void on_accepted(reactor::TcpStream& stream) override { stream.close(); }

@@ -87,7 +87,7 @@ void WorkerProcesses::start(std::uint32_t generation, ServiceSocket& service, Ip
   output_.started(spawned.value());
   log_.info("worker started", {{"pid", spawned.value()}, {"generation", generation}, {"command", options.argv[0]}});
   handler_.on_worker_started(generation, spawned.value());
-  ready_probe_.worker_started(spawned.value(), service.listener(), service.bound());
+  ready_probe_.worker_started(spawned.value(), service.listener(), service.bound(), generations_.size() > 1);
 }
 
 void WorkerProcesses::signal(std::uint32_t generation, int signal, bool whole_group) {

@@ -56,6 +56,8 @@ class WorkerProcesses {
   void start(std::uint32_t generation, ServiceSocket& service, IpAddress advertised);
   /// Nothing more is asked or told about readiness.
   void stop_watching() { ready_probe_.stop(); }
+  /// Connections of ours that should have shown that the last generation accepts, and that another one accepted.
+  [[nodiscard]] std::uint32_t taken_by_others() const { return ready_probe_.taken_by_others(); }
   /// Nothing happens where it is gone. `whole_group`: not the leader alone.
   void signal(std::uint32_t generation, int signal, bool whole_group);
 

@@ -48,42 +48,42 @@ Request request_for(const Endpoint& server, const Endpoint& client) {
   return request;
 }
 
-Accepted read_answer(const char* answer, std::size_t size) {
+AcceptedSocket read_answer(const char* answer, std::size_t size) {
   nlmsghdr header{};
-  if (size < sizeof header) return Accepted::kUnknown;
+  if (size < sizeof header) return {};
   std::memcpy(&header, answer, sizeof header);
   const char* body = answer + NLMSG_HDRLEN;
   if (header.nlmsg_type == NLMSG_ERROR) {
     nlmsgerr error{};
-    if (size < NLMSG_HDRLEN + sizeof error) return Accepted::kUnknown;
+    if (size < NLMSG_HDRLEN + sizeof error) return {};
     std::memcpy(&error, body, sizeof error);
-    return error.error == -ENOENT ? Accepted::kGone : Accepted::kUnknown;
+    return {error.error == -ENOENT ? Accepted::kGone : Accepted::kUnknown};
   }
   inet_diag_msg message{};
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || size < NLMSG_HDRLEN + sizeof message) return Accepted::kUnknown;
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || size < NLMSG_HDRLEN + sizeof message) return {};
   std::memcpy(&message, body, sizeof message);
   switch (message.idiag_state) {
-    case TCP_LISTEN: return Accepted::kGone;  // No such connection, but somebody who would take it.
+    case TCP_LISTEN: return {Accepted::kGone};  // No such connection, but somebody who would take it.
     case TCP_SYN_RECV:
-    case kNewSynRecv: return Accepted::kWaiting;
+    case kNewSynRecv: return {Accepted::kWaiting};
     case TCP_ESTABLISHED:
-    case TCP_CLOSE_WAIT: return message.idiag_inode == 0 ? Accepted::kWaiting : Accepted::kTaken;
-    default: return Accepted::kTaken;  // Closed by this side, so somebody has had it.
+    case TCP_CLOSE_WAIT: return {message.idiag_inode == 0 ? Accepted::kWaiting : Accepted::kTaken, message.idiag_inode};
+    default: return {Accepted::kTaken, message.idiag_inode};  // Closed by this side, so somebody has had it.
   }
 }
 
 }  // namespace
 
-Accepted accepted(const Endpoint& server, const Endpoint& client) {
-  if (server.addr.empty() || family_of(server.addr) != family_of(client.addr)) return Accepted::kUnknown;
+AcceptedSocket accepted_socket(const Endpoint& server, const Endpoint& client) {
+  if (server.addr.empty() || family_of(server.addr) != family_of(client.addr)) return {};
   const OwnedFd fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!fd.open()) return Accepted::kUnknown;
+  if (!fd.open()) return {};
   // The kernel answers inside the send; nothing is waited for.
   const Request request = request_for(server, client);
-  if (::send(fd.get(), &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request)) return Accepted::kUnknown;
+  if (::send(fd.get(), &request, sizeof request, 0) != static_cast<ssize_t>(sizeof request)) return {};
   std::array<char, 4096> answer;
   const ssize_t size = ::recv(fd.get(), answer.data(), answer.size(), MSG_DONTWAIT);
-  return size < 0 ? Accepted::kUnknown : read_answer(answer.data(), static_cast<std::size_t>(size));
+  return size < 0 ? AcceptedSocket{} : read_answer(answer.data(), static_cast<std::size_t>(size));
 }
 
 }  // namespace shoal::reactor

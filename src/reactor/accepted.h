@@ -16,7 +16,15 @@ enum class Accepted : std::uint8_t {
   kUnknown,  // The kernel does not tell (no sock_diag in it, or a sandbox forbids it).
 };
 
+struct AcceptedSocket {
+  Accepted state = Accepted::kUnknown;
+  std::uint64_t inode = 0;  // Of the accepted socket, as /proc/PID/fd names it; 0 unless kTaken, and when it is closed.
+};
+
 /// About the listening side of the connection between these two ends.
-[[nodiscard]] Accepted accepted(const Endpoint& server, const Endpoint& client);
+[[nodiscard]] AcceptedSocket accepted_socket(const Endpoint& server, const Endpoint& client);
+[[nodiscard]] inline Accepted accepted(const Endpoint& server, const Endpoint& client) {
+  return accepted_socket(server, client).state;
+}
 
 }  // namespace shoal::reactor

@@ -115,4 +115,12 @@ std::vector<ListeningSocket> listeners_of_group(pid_t group, int ours) {
   return out;
 }
 
+Holds holds_socket(pid_t group, std::uint64_t inode) {
+  if (group <= 0) return Holds::kUnknown;
+  const std::vector<Held> held = sockets_of_group(group);
+  if (held.empty()) return Holds::kUnknown;
+  const bool found = std::any_of(held.begin(), held.end(), [&](const Held& h) { return h.inode == inode; });
+  return found ? Holds::kYes : Holds::kNo;
+}
+
 }  // namespace shoal::reactor

@@ -1,6 +1,7 @@
 #include "task/readiness.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal::task {
 namespace {
@@ -36,8 +37,10 @@ bool Readiness::connect_is_proof() const {
   return options_.mode == ReadyMode::kTcp || (options_.mode == ReadyMode::kAuto && !options_.socket_is_passed);
 }
 
-void Readiness::on_worker_started(Instant now, ReadinessOutbox& out) {
+void Readiness::on_worker_started(Instant now, ReadinessOutbox& out, bool beside_another) {
   tick(now, out);
+  beside_another_ = beside_another;
+  taken_by_others_ = 0;
   pause_ = kPollMin;
   next_ = kNever;
   started_ = now;
@@ -62,7 +65,7 @@ void Readiness::connect(ReadinessOutbox& out) {
   seen_filled_ = false;
   byte_sent_ = false;
   empty_readings_ = 0;
-  if (options_.mode == ReadyMode::kHttp) {
+  if (options_.mode == ReadyMode::kHttp && !beside_another_) {
     next_ = now_ + kHttpTimeout;
     out.add(ProbeHttp{});
   } else {
@@ -95,12 +98,12 @@ void Readiness::on_notify_ready(Instant now, ReadinessOutbox& out) {
 
 void Readiness::on_connected(Instant now, ReadinessOutbox& out) {
   tick(now, out);
-  if (phase_ != Phase::kConnecting || options_.mode == ReadyMode::kHttp) return;
-  if (connect_is_proof()) return ready(ReadyBy::kConnect, out);
+  if (phase_ != Phase::kConnecting || (options_.mode == ReadyMode::kHttp && !beside_another_)) return;
+  if (connect_is_proof() && !beside_another_) return ready(ReadyBy::kConnect, out);
   phase_ = Phase::kReading;
-  pause_ = kPollMin;
-  next_ = now + kPollMax;  // Should no reading come.
-  out.add(ReadQueue{});
+  if (!beside_another_) pause_ = kPollMin;  // Else it grows: the other one should not be flooded.
+  next_ = now + kPollMax;                   // Should no reading come.
+  read(out);
 }
 
 void Readiness::on_connect_failed(Instant now, ReadinessOutbox& out) {
@@ -139,6 +142,38 @@ void Readiness::on_reading(Instant now, const QueueReading& reading, ReadinessOu
   read_later(now);
 }
 
+void Readiness::on_owner(Instant now, Owner owner, bool defer_accept, ReadinessOutbox& out) {
+  tick(now, out);
+  if (phase_ != Phase::kReading) return;
+  switch (owner) {
+    case Owner::kNobodyYet:
+      if (defer_accept && !std::exchange(byte_sent_, true)) out.add(SendProbeByte{});
+      return read_later(now);
+    case Owner::kThisWorker:
+      if (options_.mode != ReadyMode::kHttp) {
+        return ready(connect_is_proof() ? ReadyBy::kConnect : ReadyBy::kAcceptQueue, out);
+      }
+      phase_ = Phase::kConnecting;
+      next_ = now + kHttpTimeout;
+      out.add(SendProbeRequest{});
+      return;
+    case Owner::kAnother:
+    case Owner::kUnknown:
+      ++taken_by_others_;
+      phase_ = Phase::kRetryPause;
+      out.add(CloseProbe{});
+      return read_later(now);
+  }
+}
+
+void Readiness::read(ReadinessOutbox& out) {
+  if (beside_another_) {
+    out.add(AskOwner{});
+  } else {
+    out.add(ReadQueue{});
+  }
+}
+
 void Readiness::on_deadline(Instant now, ReadinessOutbox& out) {
   tick(now, out);
   if (now >= look_at_) look(now, out);
@@ -154,7 +189,7 @@ void Readiness::on_deadline(Instant now, ReadinessOutbox& out) {
     case Phase::kRetryPause: connect(out); return;
     case Phase::kReading:
       next_ = now + kPollMax;  // Should no reading come.
-      out.add(ReadQueue{});
+      read(out);
       return;
   }
 }

@@ -12,6 +12,10 @@
 //
 // A worker that is not ready after some seconds may be waiting at the wrong door: NotReadyYet asks the shell to look
 // where the worker does listen, and to say what to set.
+//
+// In a renewal the old worker accepts on the same listener. Then the socket at the other end of the probe's connection
+// has to be found among those of the new worker's processes; else the probe is made anew. A GET is sent on a connection
+// that is known to be the new worker's.
 #pragma once
 
 #include <cstddef>
@@ -46,6 +50,10 @@ struct ProbeConnect {};
 struct ProbeHttp {};
 /// Read the queue; the result comes as on_reading.
 struct ReadQueue {};
+/// Who has accepted the probe's connection? The answer comes as on_owner. Only beside another worker.
+struct AskOwner {};
+/// The GET on the probe's connection, which this worker has; the result comes as with ProbeHttp.
+struct SendProbeRequest {};
 /// One byte on the probe's connection: the kernel keeps a silent one back.
 struct SendProbeByte {};
 /// The probe's connection is not needed any more.
@@ -58,8 +66,16 @@ struct NotReadyYet {
   Duration elapsed{};   // Since its start.
   int http_status = 0;  // The last answer to ProbeHttp; 0 = none.
 };
-using ReadinessEffect =
-    std::variant<ProbeConnect, ProbeHttp, ReadQueue, SendProbeByte, CloseProbe, WorkerReady, NotReadyYet>;
+using ReadinessEffect = std::variant<ProbeConnect, ProbeHttp, ReadQueue, AskOwner, SendProbeRequest, SendProbeByte,
+                                     CloseProbe, WorkerReady, NotReadyYet>;
+
+/// Who has the other end of the probe's connection.
+enum class Owner : std::uint8_t {
+  kNobodyYet,
+  kThisWorker,
+  kAnother,
+  kUnknown,  // Not to be found out, or it is closed already.
+};
 
 class ReadinessOutbox {
  public:
@@ -88,8 +104,9 @@ class Readiness final {
 
   Readiness(const Options& options, Rng rng, Instant now) : options_(options), rng_(rng), now_(now) {}
 
-  /// Begins, or begins anew with another worker.
-  void on_worker_started(Instant now, ReadinessOutbox& out);
+  /// Begins, or begins anew with another worker. `beside_another`: a worker that is ready accepts on the same listener,
+  /// so a connection counts only where this one has accepted it.
+  void on_worker_started(Instant now, ReadinessOutbox& out, bool beside_another = false);
   void on_notify_ready(Instant now, ReadinessOutbox& out);  // READY=1
   void on_connected(Instant now, ReadinessOutbox& out);
   /// With kHttp: the final status of the answer.
@@ -98,11 +115,15 @@ class Readiness final {
   /// hung up has accepted.
   void on_connect_failed(Instant now, ReadinessOutbox& out);
   void on_reading(Instant now, const QueueReading& reading, ReadinessOutbox& out);
+  /// `defer_accept`: the listener has TCP_DEFER_ACCEPT.
+  void on_owner(Instant now, Owner owner, bool defer_accept, ReadinessOutbox& out);
   void on_deadline(Instant now, ReadinessOutbox& out);
   /// The worker died or is being stopped: nothing more is asked or told.
   void stop(Instant now, ReadinessOutbox& out);
 
   [[nodiscard]] Instant next_deadline() const { return earlier(next_, look_at_); }
+  /// Of the present watch: connections that another worker took, or nobody knows who.
+  [[nodiscard]] std::uint32_t taken_by_others() const { return taken_by_others_; }
   [[nodiscard]] bool is_watching() const { return phase_ != Phase::kOff; }
 
  private:
@@ -111,13 +132,14 @@ class Readiness final {
     kWaiting,     // For READY=1, or for the delay's end.
     kConnecting,  // The probe has been asked for; with kHttp: its answer is waited for.
     kRetryPause,  // It failed; once more at next_.
-    kReading,     // Connected; the queue is read again at next_.
+    kReading,     // Connected; the queue is read, or the owner asked for, again at next_.
   };
 
   void ready(ReadyBy by, ReadinessOutbox& out);
   void look(Instant now, ReadinessOutbox& out);
   void connect(ReadinessOutbox& out);
   void read_later(Instant now);
+  void read(ReadinessOutbox& out);
   [[nodiscard]] bool connect_is_proof() const;
   void tick(Instant now, const ReadinessOutbox& out);
 
@@ -131,6 +153,8 @@ class Readiness final {
   Instant started_{};
   int http_status_ = 0;
   Duration pause_{};
+  bool beside_another_ = false;
+  std::uint32_t taken_by_others_ = 0;
   bool seen_filled_ = false;
   bool byte_sent_ = false;
   std::uint32_t empty_readings_ = 0;

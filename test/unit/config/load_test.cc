@@ -473,7 +473,7 @@ TEST_CASE("what proves nothing about a worker is refused, with what does") {
   run.file = "[worker]\nsocket = 'reserve'\nready = 'tcp'\nhealth = 'tcp'\n";
   CHECK(good(run).worker.ready == Ready::kTcp);
   run.file = "[worker]\nready = 'delay:59s'\nhealth = 'queue'\n[task]\nadaptive_weight = true\n";
-  CHECK(good(run).worker.health == Health::kQueue);
+  CHECK(good(run).worker.health == WorkerHealth::kQueue);
   CHECK(good(run).task.adaptive_weight);
 }
 

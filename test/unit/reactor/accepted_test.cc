@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "reactor/fd.h"
 #include "reactor/listener.h"
@@ -33,6 +34,10 @@ TEST_CASE("a connection waits until it is accepted") {
     CHECK(accepted(server, two) == Accepted::kWaiting);
     const OwnedFd taken(::accept4(listener->fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     CHECK(accepted(server, one) == Accepted::kTaken);
+    struct stat status {};
+    REQUIRE(::fstat(taken.get(), &status) == 0);
+    CHECK(accepted_socket(server, one).inode == status.st_ino);
+    CHECK(accepted_socket(server, two).inode == 0);
     CHECK(accepted(server, two) == Accepted::kWaiting);
     CHECK(accepted(server, {one.addr, 1}) == Accepted::kGone);
     CHECK(accepted({server.addr, 1}, one) == Accepted::kGone);

@@ -1,6 +1,7 @@
 #include "reactor/worker_sockets.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,18 @@ TEST_CASE("a process's listening sockets are found, in both families, except the
   const Endpoint gone = one->bound;
   one->fd.reset();
   CHECK_FALSE(has(listeners_of_group(group, -1), gone));
+}
+
+TEST_CASE("whether somebody of a group has a socket is told, or that nobody can know") {
+  auto one = listen_service({IpAddress::v4(127, 0, 0, 1), 0}, 16);
+  REQUIRE(one.ok());
+  struct stat status {};
+  REQUIRE(::fstat(one->fd.get(), &status) == 0);
+  CHECK(holds_socket(::getpgrp(), status.st_ino) == Holds::kYes);
+  one->fd.reset();
+  auto other = listen_service({IpAddress::v4(127, 0, 0, 1), 0}, 16);
+  CHECK(holds_socket(::getpgrp(), status.st_ino) == Holds::kNo);
+  CHECK(holds_socket(999'999'999, status.st_ino) == Holds::kUnknown);
 }
 
 TEST_CASE("nothing is found for a group that is not there") {

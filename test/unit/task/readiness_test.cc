@@ -23,6 +23,8 @@ struct Trace {
       if (std::holds_alternative<ProbeConnect>(effect)) words += "connect";
       if (std::holds_alternative<ProbeHttp>(effect)) words += "get";
       if (std::holds_alternative<ReadQueue>(effect)) words += "read";
+      if (std::holds_alternative<AskOwner>(effect)) words += "whose";
+      if (std::holds_alternative<SendProbeRequest>(effect)) words += "request";
       if (std::holds_alternative<SendProbeByte>(effect)) words += "byte";
       if (std::holds_alternative<CloseProbe>(effect)) words += "close";
       if (const auto* r = std::get_if<WorkerReady>(&effect)) words += "ready by " + std::string(to_text(r->by));
@@ -37,6 +39,8 @@ struct Trace {
     return words;
   }
   std::string started() { return readiness.on_worker_started(now, out), take(); }
+  std::string started_beside() { return readiness.on_worker_started(now, out, true), take(); }
+  std::string owner(Owner owner, bool defer = false) { return readiness.on_owner(now, owner, defer, out), take(); }
   std::string notify() { return readiness.on_notify_ready(now, out), take(); }
   std::string connected() { return readiness.on_connected(now, out), take(); }
   std::string failed() { return readiness.on_connect_failed(now, out), take(); }
@@ -250,6 +254,65 @@ TEST_CASE("another worker is judged anew") {
   CHECK(t.started() == "connect");
   t.connected();
   CHECK(t.reading(0) == "");  // What was seen with the first one does not count.
+}
+
+TEST_CASE("beside another worker a connection counts only where this worker has accepted it") {
+  Trace t;
+  CHECK(t.started_beside() == "connect");
+  CHECK(t.connected() == "whose");
+  CHECK(t.owner(Owner::kNobodyYet) == "");
+  CHECK(t.deadline() == "whose");
+  CHECK(t.owner(Owner::kAnother) == "close");
+  for (int i = 0; i < 20; ++i) {
+    CHECK(t.deadline() == "connect");
+    CHECK(t.readiness.taken_by_others() == static_cast<std::uint32_t>(i + 1));
+    const Instant asked = t.now;
+    CHECK(t.connected() == "whose");
+    CHECK(t.owner(i % 2 == 0 ? Owner::kAnother : Owner::kUnknown) == "close");
+    // Not sooner than a quarter of a second in the end: the other worker has better things to do.
+    if (i > 5) CHECK(t.readiness.next_deadline() - asked >= 180ms);
+  }
+  CHECK(t.deadline() == "connect");
+  CHECK(t.connected() == "whose");
+  CHECK(t.owner(Owner::kThisWorker) == "close, ready by accept-queue");
+  CHECK_FALSE(t.readiness.is_watching());
+  // The next one is alone again.
+  CHECK(t.started() == "connect");
+  CHECK(t.readiness.taken_by_others() == 0);
+  CHECK(t.connected() == "read");
+}
+
+TEST_CASE("beside another worker a port that answers proves nothing, and READY=1 still does") {
+  Trace tcp({.mode = ReadyMode::kTcp, .socket_is_passed = false});
+  tcp.started_beside();
+  CHECK(tcp.connected() == "whose");
+  CHECK(tcp.owner(Owner::kThisWorker) == "close, ready by connect");
+  Trace notify;
+  notify.started_beside();
+  notify.connected();
+  CHECK(notify.notify() == "close, ready by notify");
+}
+
+TEST_CASE("beside another worker the GET is sent where this worker has the connection") {
+  Trace t({.mode = ReadyMode::kHttp});
+  CHECK(t.started_beside() == "connect");
+  CHECK(t.connected() == "whose");
+  CHECK(t.answer(200) == "");  // Nobody has asked yet.
+  CHECK(t.owner(Owner::kThisWorker) == "request");
+  CHECK(t.answer(503) == "");
+  CHECK(t.deadline() == "connect");
+  CHECK(t.connected() == "whose");
+  CHECK(t.owner(Owner::kThisWorker) == "request");
+  CHECK(t.answer(200) == "ready by http");
+}
+
+TEST_CASE("beside another worker a silent connection that the kernel keeps back gets its byte once") {
+  Trace t;
+  t.started_beside();
+  t.connected();
+  CHECK(t.owner(Owner::kNobodyYet, true) == "byte");
+  CHECK(t.deadline() == "whose");
+  CHECK(t.owner(Owner::kNobodyYet, true) == "");
 }
 
 }  // namespace shoal::task
