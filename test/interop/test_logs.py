@@ -153,3 +153,21 @@ def test_a_task_ends_in_time_though_its_log_is_never_read(scene):
     begun = time.monotonic()
     check(task.stop(8) == 0, "not 0")
     scene.say(f"the task was gone {time.monotonic() - begun:.2f} s after SIGTERM")
+
+
+@test(seconds=60)
+def test_two_generations_of_a_wrapped_worker_are_told_apart(scene):
+    out, err = Reader(scene, "out", keep=True), Reader(scene, "err", keep=True)
+    task = talking_task(scene, "renewed", out, err, ["--say", "here\\n", "--last", "gone"],
+                        more={"worker": {"log": "wrap", "ready": "delay:100ms"}})
+
+    def said(word):
+        return [e["pid"] for e in records(bytes(err.data).rpartition(b"\n")[0])
+                if e["event"] == "worker" and e["line"] == word]
+    wait_until(lambda: len(said("here")) == 1, 10, "the first generation's line")
+    wait_until(lambda: b'"worker ready"' in err.data, 5, "the first generation to be ready")
+    task.signal(signal.SIGHUP)
+    wait_until(lambda: len(said("gone")) == 1, 10, "the first generation's last word")
+    check(task.stop(10) == 0, "not 0")
+    err.finish()
+    check(len(set(said("here"))) == 2 and said("gone") == said("here"), f"{said('here')}, then {said('gone')}")
