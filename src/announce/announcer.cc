@@ -194,6 +194,7 @@ void Announcer::begin(Instant now, Sidecar& sidecar, AnnouncerOutbox& out) {
   sidecar.accepted = false;
   sidecar.drained = false;
   sidecar.gave_up = false;
+  sidecar.in_flight.reset();
   sidecar.unanswered = 0;
   sidecar.tries = 0;
   sidecar.backoff_steps = 0;
@@ -389,6 +390,7 @@ void Announcer::on_announce_answer(Instant now, Sidecar& sidecar, const Announce
 
 void Announcer::on_depart_answer(Instant now, Sidecar& sidecar, const DepartAnswer& answer, AnnouncerOutbox& out) {
   if (sidecar.drained) return;
+  sidecar.in_flight = answer.in_flight;
   if (answer.accepted && !sidecar.accepted) {
     sidecar.accepted = true;
     sidecar.backoff_steps = 0;
@@ -498,6 +500,16 @@ void Announcer::judge_drain(Instant now, AnnouncerOutbox& out) {
 std::size_t Announcer::sidecars_here() const {
   return static_cast<std::size_t>(
       std::count_if(sidecars_.begin(), sidecars_.end(), [](const Sidecar& s) { return is_here(s.status); }));
+}
+
+Announcer::InFlight Announcer::in_flight() const {
+  InFlight out;
+  for (const Sidecar& sidecar : sidecars_) {
+    if (!still_counts(now_, sidecar)) continue;
+    out.requests += sidecar.in_flight.value_or(0);
+    if (!sidecar.in_flight) ++out.sidecars_silent;
+  }
+  return out;
 }
 
 std::size_t Announcer::sidecars_accepted() const {

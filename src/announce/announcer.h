@@ -20,6 +20,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "announce/announcer_effects.h"
@@ -85,6 +86,13 @@ class Announcer final {
   [[nodiscard]] std::size_t sidecars_here() const;
   /// Sidecars that are here and have the present statement in force: for "ready", in rotation there.
   [[nodiscard]] std::size_t sidecars_accepted() const;
+  /// What a drain that is cut short now leaves behind, of the sidecars that have not said `drained`: the requests that
+  /// they counted in their last answers, and how many of them have not answered at all.
+  struct InFlight {
+    std::uint64_t requests = 0;
+    std::size_t sidecars_silent = 0;
+  };
+  [[nodiscard]] InFlight in_flight() const;
   /// Some sidecar has had us in rotation at some time.
   [[nodiscard]] bool was_accepted() const { return was_accepted_; }
   [[nodiscard]] Generation generation() const { return what_.generation; }
@@ -108,11 +116,12 @@ class Announcer final {
     bool gave_up = false;          // Counts no longer for the drain.
     bool starts_with_tcp = false;  // Datagrams brought nothing, TCP did.
     Instant next_try = kNever;
-    std::uint32_t unanswered = 0;     // Tries since the last answer; the place in the ladder of routes.
-    std::uint32_t tries = 0;          // Of the present statement.
-    std::uint32_t backoff_steps = 0;  // Answers of the same kind in a row.
-    std::uint64_t last_refusal = 0;   // Hash of the refusal told last; 0 = none.
-    InlineVector<Asked, 8> asked;     // The last questions about the present statement, oldest first.
+    std::optional<std::uint32_t> in_flight;  // From the last answer to the present depart.
+    std::uint32_t unanswered = 0;            // Tries since the last answer; the place in the ladder of routes.
+    std::uint32_t tries = 0;                 // Of the present statement.
+    std::uint32_t backoff_steps = 0;         // Answers of the same kind in a row.
+    std::uint64_t last_refusal = 0;          // Hash of the refusal told last; 0 = none.
+    InlineVector<Asked, 8> asked;            // The last questions about the present statement, oldest first.
   };
 
   void say(Instant now, AnnouncerOutbox& out);

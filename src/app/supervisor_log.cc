@@ -58,7 +58,10 @@ void log_note(Log& log, const task::Note& note, const NoteContext& context) {
     case Kind::kDrained: return line(LogLevel::kInfo, "drained");
     case Kind::kDrainedWithoutConfirmation:
       return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
-    case Kind::kDrainCutShort: return line(LogLevel::kWarn, "drain cut short; requests may still be in flight");
+    case Kind::kDrainCutShort:
+      return log.warn("drain cut short; requests may still be in flight", {{"in_flight", context.in_flight},
+                                                                           {"sidecars_silent", context.sidecars_silent},
+                                                                           {"elapsed_ms", note.elapsed}});
     case Kind::kStopSignalSent: return line(LogLevel::kInfo, "worker told to stop", "signal");
     case Kind::kWorkerKilled: return line(LogLevel::kWarn, "worker did not stop in time; killed");
     case Kind::kLeft: return line(LogLevel::kInfo, "left the cluster");

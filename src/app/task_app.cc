@@ -276,9 +276,15 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
       loop_.stop();
     } else if (const auto* note = std::get_if<task::Note>(&effect)) {
       stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
+      const announce::Announcer::InFlight left = announcer_.in_flight();
       log_note(log_, *note,
-               {stop_requested_, service_.is_passed(), service_.advice(), service_.bound().port,
-                workers_.taken_by_others()});
+               {.stopping = stop_requested_,
+                .socket_is_passed = service_.is_passed(),
+                .advice = service_.advice(),
+                .port = service_.bound().port,
+                .taken_by_others = workers_.taken_by_others(),
+                .in_flight = left.requests,
+                .sidecars_silent = left.sidecars_silent});
     }
   }
 

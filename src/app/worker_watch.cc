@@ -10,12 +10,12 @@ namespace {
 constexpr Duration kReadQueueEvery = 1s;
 constexpr std::uint32_t kUntriedTold = 3;
 
-task::HealthMode mode_of(config::Health health) {
+task::HealthMode mode_of(config::WorkerHealth health) {
   switch (health) {
-    case config::Health::kOff:
-    case config::Health::kHttp: return task::HealthMode::kHttp;
-    case config::Health::kTcp: return task::HealthMode::kTcp;
-    case config::Health::kQueue: return task::HealthMode::kQueue;
+    case config::WorkerHealth::kOff:
+    case config::WorkerHealth::kHttp: return task::HealthMode::kHttp;
+    case config::WorkerHealth::kTcp: return task::HealthMode::kTcp;
+    case config::WorkerHealth::kQueue: return task::HealthMode::kQueue;
   }
   SHOAL_UNREACHABLE();
 }
@@ -66,7 +66,7 @@ void WorkerWatch::follow(std::uint32_t ready_generation) {
     return;
   }
   feedback_.start(loop_.now());
-  if (config_.worker.health != config::Health::kOff) {
+  if (config_.worker.health != config::WorkerHealth::kOff) {
     drive([this](Instant now) { health_.start(now, out_); });
   }
 }
@@ -140,7 +140,7 @@ void WorkerWatch::start_probe() {
   if (read_gauge() && is_crowded()) {
     return health_.on_failed(loop_.now(), task::HealthFault::kNotAccepted, out_);
   }
-  if (config_.worker.health == config::Health::kHttp) {
+  if (config_.worker.health == config::WorkerHealth::kHttp) {
     probe_.get();
   } else {
     probe_.connect();
@@ -149,7 +149,6 @@ void WorkerWatch::start_probe() {
 
 void WorkerWatch::look_at_joined() {
   if (!read_gauge()) return health_.on_nothing_learned(loop_.now(), out_);
-  if (reading_.defer_accept) probe_.send_byte();
   task::Health::Joined joined = task::Health::Joined::kUnknown;
   switch (probe_.accepted()) {
     case reactor::Accepted::kWaiting: joined = task::Health::Joined::kWaiting; break;
@@ -162,7 +161,7 @@ void WorkerWatch::look_at_joined() {
 
 void WorkerWatch::on_result(WorkerProbe::Result result, int status) {
   using Result = WorkerProbe::Result;
-  if (config_.worker.health == config::Health::kQueue) return on_joined_result(result);
+  if (config_.worker.health == config::WorkerHealth::kQueue) return on_joined_result(result);
   drive([&](Instant now) {
     switch (result) {
       case Result::kConnected: return health_.on_passed(now, out_);
@@ -181,7 +180,9 @@ void WorkerWatch::on_joined_result(WorkerProbe::Result result) {
   using Result = WorkerProbe::Result;
   drive([&](Instant now) {
     switch (result) {
-      case Result::kConnected: return;  // Now it waits there.
+      case Result::kConnected:  // Now it waits there.
+        if (reading_.defer_accept) probe_.send_byte();
+        return;
       case Result::kClosed: return health_.on_joined(now, task::Health::Joined::kAccepted, reading_, out_);
       case Result::kAnswered:
       case Result::kNoHttp:

@@ -169,7 +169,7 @@ struct Task {
 };
 
 enum class Ready : std::uint8_t { kAuto, kNotify, kHttp, kTcp, kDelay };
-enum class Health : std::uint8_t { kOff, kHttp, kTcp, kQueue };
+enum class WorkerHealth : std::uint8_t { kOff, kHttp, kTcp, kQueue };
 enum class HealthAction : std::uint8_t {
   kWithdraw,  // Out of rotation; the worker lives and may recover.
   kRestart,   // The worker is stopped and started anew.
@@ -199,7 +199,7 @@ struct Worker {
   std::string ready_path;  // kHttp only.
   Duration ready_delay{};  // kDelay only.
   Duration ready_timeout{};
-  Health health = Health::kOff;
+  WorkerHealth health = WorkerHealth::kOff;
   std::string health_path;  // kHttp only.
   Duration health_interval{};
   Duration health_timeout{};

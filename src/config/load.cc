@@ -257,6 +257,18 @@ class Loader {
             "has {fd}, but with this worker.socket the worker gets no descriptor; write {port}, which it binds itself, "
             "or set worker.socket = \"pass\"");
     }
+    const Given* on_hup = value_of("worker.on_hup");
+    if (on_hup == nullptr) {
+      out_.config.worker.on_hup = OnHup::kForward;
+    } else if (worker.on_hup == OnHup::kRenew) {
+      error(*on_hup,
+            "needs worker.socket = \"pass\": two generations of the worker cannot listen on one port side by side");
+    }
+    if (worker.backlog_wait > Duration{}) {
+      error(*value_of("worker.backlog_wait"),
+            "needs worker.socket = \"pass\": the queue of the worker's own socket ends with it, and nobody could wait "
+            "there");
+    }
   }
 
   void check_task() {
@@ -290,13 +302,13 @@ class Loader {
               "proves nothing where shoal listens for the worker: connections succeed before it runs; use auto, which "
               "sees the worker accept, or http:/path");
       }
-      if (worker.health == Health::kTcp) {
+      if (worker.health == WorkerHealth::kTcp) {
         error(*health,
               "proves nothing where shoal listens for the worker: connections succeed although it hangs; use queue, "
               "which sees whether it accepts, or http:/path");
       }
     } else {
-      if (worker.health == Health::kQueue)
+      if (worker.health == WorkerHealth::kQueue)
         error(*health,
               "needs worker.socket = \"pass\": shoal cannot see the queue of the worker's own socket; use tcp");
       if (out_.config.task.adaptive_weight) {
@@ -306,7 +318,7 @@ class Loader {
     }
     if (worker.ready == Ready::kDelay && worker.ready_timeout <= worker.ready_delay)
       error(*ready, "is not shorter than worker.ready_timeout, so the worker would never be ready");
-    if (worker.health == Health::kOff) {
+    if (worker.health == WorkerHealth::kOff) {
       for (const char* key : {"worker.health_interval", "worker.health_timeout", "worker.health_rise",
                               "worker.health_fall", "worker.health_action"}) {
         const Given* given = value_of(key);

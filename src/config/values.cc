@@ -272,14 +272,14 @@ std::string read_ready(std::string_view text, Worker& out) {
 std::string read_health(std::string_view text, Worker& out) {
   constexpr std::string_view kHttp = "http:";
   if (text == "off") {
-    out.health = Health::kOff;
+    out.health = WorkerHealth::kOff;
   } else if (text == "tcp") {
-    out.health = Health::kTcp;
+    out.health = WorkerHealth::kTcp;
   } else if (text == "queue") {
-    out.health = Health::kQueue;
+    out.health = WorkerHealth::kQueue;
   } else if (text.substr(0, kHttp.size()) == kHttp) {
     if (std::string wrong = check_http_path(text.substr(kHttp.size())); !wrong.empty()) return wrong;
-    out.health = Health::kHttp;
+    out.health = WorkerHealth::kHttp;
     out.health_path = text.substr(kHttp.size());
   } else {
     return "is none of off, http:/path, tcp, queue" + did_you_mean(nearest(text, {"off", "tcp", "queue", "http:/"}));

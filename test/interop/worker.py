@@ -7,9 +7,9 @@ happened to it.
               [--status-file FILE] [--listen-elsewhere PORT] [--one-at-a-time] [--notify-after SECONDS]
 
 Answers every request with its name and process id. `/slow?ms=N` answers after N milliseconds, `/exit?status=N` exits
-with that status after the answer, `/status` has the status that stands in --status-file (200 without one); a websocket gets its own frames back. On SIGTERM it asks HAProxy first
-(--ask-on-term) whether it is still in its table, stops accepting, tells its websockets that it goes away, finishes what
-is in flight, and exits 0.
+with that status after the answer, `/status` has the status that stands in --status-file (200 without one); a websocket
+gets its own frames back. On SIGTERM it asks HAProxy first (--ask-on-term) whether it is still in its table, stops
+accepting, tells its websockets that it goes away, finishes what is in flight, and exits 0.
 
 The log has one JSON object a line: start (environment, descriptors), sigterm (how many websockets are open), end (how
 many requests, how many of them after SIGTERM).

@@ -81,14 +81,14 @@ TEST_CASE("ready is a way, with a path or a time where it needs one") {
 TEST_CASE("health is off or a way, with a path where it needs one") {
   Worker worker;
   CHECK(read_health("queue", worker).empty());
-  CHECK(worker.health == Health::kQueue);
+  CHECK(worker.health == WorkerHealth::kQueue);
   CHECK(read_health("tcp", worker).empty());
-  CHECK(worker.health == Health::kTcp);
+  CHECK(worker.health == WorkerHealth::kTcp);
   CHECK(read_health("http:/healthz", worker).empty());
-  CHECK(worker.health == Health::kHttp);
+  CHECK(worker.health == WorkerHealth::kHttp);
   CHECK(worker.health_path == "/healthz");
   CHECK(read_health("off", worker).empty());
-  CHECK(worker.health == Health::kOff);
+  CHECK(worker.health == WorkerHealth::kOff);
   CHECK(read_health("ququ", worker).find("queue") != std::string::npos);
   CHECK_FALSE(read_health("http:healthz", worker).empty());
   CHECK_FALSE(read_health("notify", worker).empty());

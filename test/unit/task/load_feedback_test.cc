@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
 #include <vector>
 
 namespace shoal::task {
@@ -11,12 +12,13 @@ struct Trace {
   explicit Trace(std::uint16_t whole = 100) : feedback(whole, Instant{}) {}
 
   Instant now{};
+  Duration every = LoadFeedback::kReadEvery;
   LoadFeedback feedback;
   std::vector<int> told;
   std::vector<Instant> at;
 
   void read(std::uint32_t depth) {
-    now += LoadFeedback::kReadEvery;
+    now += every;
     if (const auto weight = feedback.on_reading(now, {depth, 128, false})) {
       told.push_back(*weight);
       at.push_back(now);
@@ -55,6 +57,16 @@ TEST_CASE("the weight is never less than one") {
   Trace one(1);
   one.run(60s, 8);
   CHECK(one.told.empty());
+}
+
+TEST_CASE("a change needs two seconds since the last one, and a whole window of readings since then") {
+  for (const auto& [every, apart] : {std::pair<Duration, Duration>{50ms, 2s}, {1s, 8s}}) {
+    Trace t;
+    t.every = every;
+    t.run(apart * 4, 8);
+    REQUIRE(t.at.size() == 4);
+    for (std::size_t i = 0; i < t.at.size(); ++i) CHECK(t.at[i] == Instant{} + (i + 1) * apart);
+  }
 }
 
 TEST_CASE("a burst shorter than the window changes nothing") {

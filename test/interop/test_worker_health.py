@@ -1,5 +1,6 @@
 """When a worker counts as ready, and what becomes of one that is not well any more."""
 import os
+import resource
 import signal
 import socket
 import time
@@ -107,7 +108,7 @@ def test_an_unhealthy_worker_leaves_rotation_lives_on_and_returns(scene):
     proxy = scene.sidecar(haproxy)
     status = write_status(scene, 200)
     sick = scene.task(proxy, "sick", worker=["--status-file", status],
-                      more={"worker": {"health": "http:/status", **QUICK}})
+                      more={"task": {"listen": "0.0.0.0:0"}, "worker": {"health": "http:/status", **QUICK}})
     well = scene.task(proxy, "well")
     haproxy.wait_in_rotation("sick", "well")
     worker = sick.worker.pid
@@ -133,7 +134,7 @@ def test_an_unhealthy_worker_leaves_rotation_lives_on_and_returns(scene):
 def test_a_worker_that_stops_accepting_leaves_rotation_and_returns(scene):
     haproxy = scene.haproxy()
     proxy = scene.sidecar(haproxy)
-    stuck = scene.task(proxy, "stuck", more={"worker": {"health": "queue", **QUICK}})
+    stuck = scene.task(proxy, "stuck", more={"task": {"listen": "[::]:0"}, "worker": {"health": "queue", **QUICK}})
     well = scene.task(proxy, "well")
     haproxy.wait_in_rotation("stuck", "well")
     os.kill(stuck.worker.pid, signal.SIGSTOP)
@@ -163,6 +164,24 @@ def test_a_busy_worker_with_a_queue_that_is_never_empty_is_healthy(scene):
     result = load.result()
     check(result["failed"] == 0 and result["ok"] > 50, f"{result['failed']} of {result['ok']}: {result['errors']}")
     check(not task.log.find(UNHEALTHY), "withdrawn although it served")
+
+
+@test(seconds=30)
+def test_a_task_without_a_descriptor_left_does_not_call_its_worker_unhealthy(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    status = write_status(scene, 200)
+    task = scene.task(proxy, "poor", worker=["--status-file", status],
+                      more={"worker": {"health": "http:/status", **QUICK}})
+    haproxy.wait_in_rotation("poor")
+    limit = resource.prlimit(task.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(task.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+    task.log.wait_for("the worker's health cannot be looked at", 5)
+    hold_true(lambda: haproxy.in_rotation("poor"), 2, "in rotation without a descriptor for the look")
+    check(not task.log.find(UNHEALTHY), "the worker was blamed")
+    resource.prlimit(task.pid, resource.RLIMIT_NOFILE, limit)
+    write_status(scene, 500)
+    task.log.wait_for(UNHEALTHY, 5)
 
 
 def answered(haproxy):
@@ -195,8 +214,8 @@ def test_a_saturated_task_asks_for_less_and_the_pool_gets_faster(scene):
     result = load.result(stop_now=True)
     low = haproxy.server_of("lame").weight
     share = [r["lame"] / sum(r.values()) for r in (first, last)]
-    scene.say(f"{sum(first.values()):.0f} requests a second with equal weights, {sum(last.values()):.0f} with {low} for "
-              f"the slow one; its share {share[0]:.0%}, then {share[1]:.0%}")
+    scene.say(f"{sum(first.values()):.0f} requests a second with equal weights, {sum(last.values()):.0f} with {low} "
+              f"for the slow one; its share {share[0]:.0%}, then {share[1]:.0%}")
     check(result["failed"] == 0, f"{result['failed']} of {result['ok']} failed: {result['errors']}")
     check(share[1] < share[0] / 1.5, f"the slow one's share went from {share[0]:.0%} to {share[1]:.0%}")
     check(sum(last.values()) > 1.5 * sum(first.values()), "the pool got no faster")
