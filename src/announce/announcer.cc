@@ -197,6 +197,7 @@ void Announcer::begin(Instant now, Sidecar& sidecar, AnnouncerOutbox& out) {
   sidecar.accepted = false;
   sidecar.drained = false;
   sidecar.gave_up = false;
+  sidecar.in_flight.reset();
   sidecar.unanswered = 0;
   sidecar.tries = 0;
   sidecar.backoff_steps = 0;
@@ -514,7 +515,7 @@ Announcer::SidecarView Announcer::view_of(const Sidecar& sidecar) {
   view.proxies_up = sidecar.proxies_up;
   view.proxies_total = sidecar.proxies_total;
   view.proxies_in_rotation = sidecar.proxies_in_rotation;
-  view.in_flight = sidecar.in_flight;
+  view.in_flight = sidecar.in_flight.value_or(0);
   view.answered_at = sidecar.answered_at;
   view.unanswered = sidecar.unanswered;
   return view;
@@ -569,6 +570,16 @@ void Announcer::judge_drain(Instant now, AnnouncerOutbox& out) {
 std::size_t Announcer::sidecars_here() const {
   return static_cast<std::size_t>(
       std::count_if(sidecars_.begin(), sidecars_.end(), [](const Sidecar& s) { return is_here(s.status); }));
+}
+
+Announcer::InFlight Announcer::in_flight() const {
+  InFlight out;
+  for (const Sidecar& sidecar : sidecars_) {
+    if (!still_counts(now_, sidecar)) continue;
+    out.requests += sidecar.in_flight.value_or(0);
+    if (!sidecar.in_flight) ++out.sidecars_silent;
+  }
+  return out;
 }
 
 std::size_t Announcer::sidecars_accepted() const {

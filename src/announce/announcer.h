@@ -23,6 +23,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "announce/announcer_effects.h"
@@ -115,6 +116,13 @@ class Announcer final {
   [[nodiscard]] std::size_t sidecars_here() const;
   /// Sidecars that are here and have the present statement in force: for "ready", in rotation there.
   [[nodiscard]] std::size_t sidecars_accepted() const;
+  /// What a drain that is cut short now leaves behind, of the sidecars that have not said `drained`: the requests that
+  /// they counted in their last answers, and how many of them have not answered at all.
+  struct InFlight {
+    std::uint64_t requests = 0;
+    std::size_t sidecars_silent = 0;
+  };
+  [[nodiscard]] InFlight in_flight() const;
   /// Some sidecar has had us in rotation at some time.
   [[nodiscard]] bool was_accepted() const { return was_accepted_; }
   /// Calls `visit(const SidecarView&)` for each sidecar that is known.
@@ -158,7 +166,7 @@ class Announcer final {
     std::uint32_t proxies_up = 0;
     std::uint32_t proxies_total = 0;
     std::uint32_t proxies_in_rotation = 0;
-    std::uint32_t in_flight = 0;
+    std::optional<std::uint32_t> in_flight;  // From the last answer to the present depart.
   };
 
   void say(Instant now, AnnouncerOutbox& out);

@@ -32,11 +32,7 @@ void log_note(Log& log, const task::Note& note, const NoteContext& context) {
       return line(LogLevel::kInfo, "renewal given up; the present worker goes on", "exit_code");
     case Kind::kNewExited:
       return line(LogLevel::kError,
-                  context.socket_is_passed
-                      ? "renewal given up: the new generation exited before it was ready; the present worker goes on"
-                      : "renewal given up: the new generation exited before it was ready; the present worker goes on. "
-                        "Two that bind the same port need SO_REUSEPORT, or worker.socket = \"pass\"",
-                  "status");
+                  "renewal given up: the new generation exited before it served; the present worker goes on", "status");
     case Kind::kNewNotReady:
       if (context.taken_by_others > 0) {
         return log.error(
@@ -58,7 +54,10 @@ void log_note(Log& log, const task::Note& note, const NoteContext& context) {
     case Kind::kDrained: return line(LogLevel::kInfo, "drained");
     case Kind::kDrainedWithoutConfirmation:
       return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
-    case Kind::kDrainCutShort: return line(LogLevel::kWarn, "drain cut short; requests may still be in flight");
+    case Kind::kDrainCutShort:
+      return log.warn("drain cut short; requests may still be in flight", {{"in_flight", context.in_flight},
+                                                                           {"sidecars_silent", context.sidecars_silent},
+                                                                           {"elapsed_ms", note.elapsed}});
     case Kind::kStopSignalSent: return line(LogLevel::kInfo, "worker told to stop", "signal");
     case Kind::kWorkerKilled: return line(LogLevel::kWarn, "worker did not stop in time; killed");
     case Kind::kLeft: return line(LogLevel::kInfo, "left the cluster");

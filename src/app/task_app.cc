@@ -283,9 +283,14 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     } else if (const auto* note = std::get_if<task::Note>(&effect)) {
       stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
       if (is_stopping()) service_manager_.stopping();
+      const announce::Announcer::InFlight left = announcer_.in_flight();
       log_note(log_, *note,
-               {stop_requested_, service_.is_passed(), service_.advice(), service_.bound().port,
-                workers_.taken_by_others()});
+               {.stopping = stop_requested_,
+                .advice = service_.advice(),
+                .port = service_.bound().port,
+                .taken_by_others = workers_.taken_by_others(),
+                .in_flight = left.requests,
+                .sidecars_silent = left.sidecars_silent});
     }
   }
 

@@ -54,6 +54,7 @@ WorkerOutput::Worker& WorkerOutput::take_place() {
   for (Stream* const stream : {&place.out, &place.err}) {
     if (!stream->reader.is_open()) continue;
     stream->reader.close();
+    stream->unread = {};
     tell_rest(*stream, true);
   }
   place.pid = 0;

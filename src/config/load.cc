@@ -257,6 +257,18 @@ class Loader {
             "has {fd}, but with this worker.socket the worker gets no descriptor; write {port}, which it binds itself, "
             "or set worker.socket = \"pass\"");
     }
+    const Given* on_hup = value_of("worker.on_hup");
+    if (on_hup == nullptr) {
+      out_.config.worker.on_hup = OnHup::kForward;
+    } else if (worker.on_hup == OnHup::kRenew) {
+      error(*on_hup,
+            "needs worker.socket = \"pass\": two generations of the worker cannot listen on one port side by side");
+    }
+    if (worker.backlog_wait > Duration{}) {
+      error(*value_of("worker.backlog_wait"),
+            "needs worker.socket = \"pass\": the queue of the worker's own socket ends with it, and nobody could wait "
+            "there");
+    }
   }
 
   void check_task() {

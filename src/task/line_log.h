@@ -28,7 +28,7 @@ class LineSplitter {
   std::optional<Piece> next(Bytes& input);
   /// What is unfinished, for when nobody is going on with it. `ended`: nothing will ever follow.
   std::optional<Piece> rest(bool ended);
-  [[nodiscard]] bool has_rest() const { return size_ > 0; }
+  [[nodiscard]] bool has_rest() const { return size_ > told_; }
 
  private:
   [[nodiscard]] std::string_view kept() { return as_text(memory_.bytes()).substr(0, size_); }

@@ -12,6 +12,9 @@ constexpr Duration kEmptyMost = 5s;
 // See the header.
 constexpr Duration kAsideMost = 1s;
 constexpr Duration kReturnMost = 1s;
+// For HAProxy to see that the old generation's connections are closed: it keeps them over a maintenance, and would send
+// the first requests after it there.
+constexpr Duration kReturnAfter = 100ms;
 constexpr std::int32_t kExitTemporary = 75;  // EX_TEMPFAIL
 
 Renewal::Options renewal_options(const Supervisor::Options& options) {
@@ -402,7 +405,10 @@ void Supervisor::change(Instant now, bool old_has_exited, SupervisorOutbox& out)
 
 void Supervisor::other_gone(Instant now, SupervisorOutbox& out) {
   if (state_ == State::kChanging) return hand_over(now, out);
-  if (state_ == State::kReady) return_to_ready(now, out);
+  if (state_ == State::kReady && said_ != Said::kReady) {
+    deadline(Timer::kReturn) = now + kReturnAfter;
+    return;
+  }
   begin_remembered(now, out);
 }
 

@@ -30,8 +30,8 @@
 // A renewal's change. Both generations accept on one listener, but a connection that HAProxy keeps belongs to the old
 // one, and a request that goes out on it while the old one closes it is lost. So the task steps aside first: it says
 // `unready`, which a pool that has nobody else does not act on (haproxy.removal_floor). Where it is out of rotation
-// within kAsideMost, the change is made when it is drained, at most kEmptyMost later, and it returns when the old
-// generation has ended, at most kReturnMost after that. Where it is not, the change is made in rotation.
+// within kAsideMost, the change is made when it is drained, at most kEmptyMost later, and it returns shortly after the
+// old generation has ended, at most kReturnMost after the change. Where it is not, the change is made in rotation.
 //
 // When a leader has exited, what is left of its process group gets SIGKILL: at once when it has exited by itself, when
 // the time is up in a stop.

@@ -3,10 +3,11 @@
 stays until SIGTERM.
 
     chatty.py --done FILE [--go FILE] [--kib N] [--line BYTES] [--long KIB] [--say TEXT]... [--err TEXT]...
-              [--last TEXT]
+              [--last-lines N] [--last TEXT]
 
 --kib: so much on stdout, in numbered lines of --line bytes; --long: then one line of so many KiB; --say and --err: then
-these words, with Python's escapes, on stdout and stderr. --last: on SIGTERM, without a newline.
+these words, with Python's escapes, on stdout and stderr. On SIGTERM: --last-lines of 1,000 bytes, and --last without a
+newline.
 """
 import argparse
 import json
@@ -33,6 +34,7 @@ def main():
     parser.add_argument("--long", type=int, default=0)
     parser.add_argument("--say", action="append", default=[])
     parser.add_argument("--err", action="append", default=[])
+    parser.add_argument("--last-lines", type=int, default=0)
     parser.add_argument("--last", default="")
     options = parser.parse_args()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -56,7 +58,8 @@ def main():
         json.dump({"pid": os.getpid(), "took": took, "lines": lines}, f)
     os.rename(options.done + ".part", options.done)
     signal.sigwait({signal.SIGTERM})
-    write_all(1, options.last.encode())
+    write_all(1, numbered(0, options.last_lines, 1000) + options.last.encode())
+    os._exit(0)  # At once: the pipe is still full.
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 
 from harness import HERE, PYTHON, SHOAL, check, free_port, merged, test, wait_until
 
-MIB = int(os.environ.get("SHOAL_LOG_MIB", "64"))  # docs/measurements.md has the figure for 1024.
+MIB = int(os.environ.get("SHOAL_TEST_LOG_MIB", "64"))  # docs/measurements.md has the figure for 1024.
 LINE = 128
 
 
@@ -101,7 +101,7 @@ def test_wrapped_lines_are_lines_of_the_log_with_stream_and_pid(scene):
     out, err = Reader(scene, "out", keep=True), Reader(scene, "err", keep=True)
     task = talking_task(scene, "wrapped", out, err, [
         "--kib", 64, "--long", 128, "--say", "two words\\n\\n", "--say", "quote \" \\x1b[1m \\xff\\r\\n", "--err",
-        "{\"event\":\"forged\"}\\n", "--err", "prompt: ", "--last", "famous last words"],
+        "{\"event\":\"forged\"}\\n", "--err", "prompt: ", "--last-lines", 100, "--last", "famous last words"],
         more={"worker": {"log": "wrap"}, "log": {"level": "warn"}})
     told = done(scene, "wrapped", 20)
     wait_until(lambda: b"prompt: " in err.data, 5, "a line without an end")
@@ -115,8 +115,11 @@ def test_wrapped_lines_are_lines_of_the_log_with_stream_and_pid(scene):
     check(pids == {told["pid"]}, f"pids {pids}")
     check([int(line[:10]) for line in lines[:count]] == list(range(count)), "numbered lines missing, or in disorder")
     check(lines[count] == "y" * 128 * 1024, f"the long line has come as {len(lines[count])} characters")
-    check(lines[count + 1:] == ["two words", "", "quote \" \x1b[1m \ufffd", "famous last words"],
-          f"{[line[:80] for line in lines[count + 1:]]}")
+    said, last = lines[count + 1:count + 4], lines[count + 4:]
+    check(said == ["two words", "", "quote \" \x1b[1m \ufffd"], f"{[line[:80] for line in said]}")
+    # More than a pipe holds, and nothing keeps the task once its worker has gone.
+    check([int(line[:10]) for line in last[:-1]] == list(range(100)) and last[-1] == "famous last words",
+          f"of the last words {len(last)} lines have come: {[line[:80] for line in last[-3:]]}")
     lines, _ = joined(entries, "stderr")
     check(lines == ["{\"event\":\"forged\"}", "prompt: "], f"stderr: {lines}")
     check(not any(e["event"] == "forged" or "dropped" in e["event"] for e in entries), "forged or dropped")
@@ -150,3 +153,21 @@ def test_a_task_ends_in_time_though_its_log_is_never_read(scene):
     begun = time.monotonic()
     check(task.stop(8) == 0, "not 0")
     scene.say(f"the task was gone {time.monotonic() - begun:.2f} s after SIGTERM")
+
+
+@test(seconds=60)
+def test_two_generations_of_a_wrapped_worker_are_told_apart(scene):
+    out, err = Reader(scene, "out", keep=True), Reader(scene, "err", keep=True)
+    task = talking_task(scene, "renewed", out, err, ["--say", "here\\n", "--last", "gone"],
+                        more={"worker": {"log": "wrap", "ready": "delay:100ms"}})
+
+    def said(word):
+        return [e["pid"] for e in records(bytes(err.data).rpartition(b"\n")[0])
+                if e["event"] == "worker" and e["line"] == word]
+    wait_until(lambda: len(said("here")) == 1, 10, "the first generation's line")
+    wait_until(lambda: b'"worker ready"' in err.data, 5, "the first generation to be ready")
+    task.signal(signal.SIGHUP)
+    wait_until(lambda: len(said("gone")) == 1, 10, "the first generation's last word")
+    check(task.stop(10) == 0, "not 0")
+    err.finish()
+    check(len(set(said("here"))) == 2 and said("gone") == said("here"), f"{said('here')}, then {said('gone')}")

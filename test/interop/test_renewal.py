@@ -35,26 +35,49 @@ def answers_from(haproxy):
 
 @test(seconds=120, alone=True)
 def test_twenty_hot_upgrades_under_load_lose_no_request(scene):
-    haproxy = scene.haproxy()
+    # HAProxy without redispatch and retry-on: nothing but the right order may hide a change of generations.
+    haproxy = scene.haproxy(bare=True)
     proxy = scene.sidecar(haproxy)
-    task = scene.task(proxy, "fresh", worker=["--slow", "3"])
-    haproxy.wait_in_rotation("fresh")
-    load = Load(haproxy.http_port, seconds=40, clients=8)
-    wait_until(lambda: http_get(haproxy.http_port)[0] == 200, 5, "an answer")
+    tasks = [scene.task(proxy, f"t{i}") for i in range(2)]
+    haproxy.wait_in_rotation(*(t.name for t in tasks))
+    load = Load(haproxy.http_port, seconds=60, clients=10, pause_ms=1)
     begun = time.monotonic()
-    for _ in range(20):
-        renew(task)
-        check(haproxy.in_rotation("fresh"), "out of rotation")
+    for number in range(20):
+        renew(tasks[number % 2])
+        haproxy.wait_in_rotation(tasks[number % 2].name, timeout=3)
     took = time.monotonic() - begun
     result = load.result(stop_now=True)
     scene.say(f"20 renewals in {took:.1f} s under {result['ok']} requests, {result['failed']} failed, slowest "
               f"{result['slowest_ms']} ms")
     check(result["failed"] == 0, f"{result['failed']} of {result['ok'] + result['failed']} failed: {result['errors']}")
-    check(result["ok"] > 500, f"only {result['ok']} requests: the load was no load")
-    check(len(generations(task)) == 21, f"{len(generations(task))} generations, not 21")
-    check(task.log.count(Say.ACCEPTED) == 1, "the sidecar was told more than once")
-    ends = [line for line in task.worker.lines("end")]
-    check(len(ends) == 20 and all(e["why"] == "sigterm" for e in ends), f"ends of old generations: {ends}")
+    check(result["ok"] > 2000, f"only {result['ok']} requests: the load was no load")
+    for task in tasks:
+        check(len(generations(task)) == 11, f"{len(generations(task))} generations, not 11")
+        ends = task.worker.lines("end")
+        check(len(ends) == 10 and all(e["why"] == "sigterm" for e in ends), f"ends of old generations: {ends}")
+        check(sum(e["after_term"] for e in ends) == 0, "an old generation got requests after its SIGTERM")
+        check(task.stop() == 0, "not 0")
+
+
+@test(seconds=60, alone=True)
+def test_a_task_that_is_alone_in_its_pool_is_renewed_in_rotation(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    task = scene.task(proxy, "alone", worker=["--slow", "3"])
+    haproxy.wait_in_rotation("alone")
+    load = Load(haproxy.http_port, seconds=40, clients=6, kind="close", pause_ms=5)
+    before = generations(task)
+    task.signal(signal.SIGHUP)
+    while is_running(before[0]):
+        check(haproxy.in_rotation("alone"), "the only server of its pool was taken out of rotation")
+        time.sleep(0.005)
+    check(len(generations(task)) == 2, "no new generation")
+    for _ in range(3):
+        renew(task)
+    result = load.result(stop_now=True)
+    scene.say(f"4 renewals under {result['ok']} requests on fresh connections, {result['failed']} failed")
+    # What HAProxy sends on a connection that the old generation is about to close is lost: see docs/workers.md.
+    check(result["failed"] <= 4 and result["ok"] > 500, f"{result['failed']} of {result['ok']}: {result['errors']}")
     check(task.stop() == 0, "not 0")
 
 
@@ -81,7 +104,7 @@ def test_the_program_on_disk_is_what_a_renewal_starts(scene):
     check(http_get(haproxy.http_port)[2].startswith("two "), "not the second version")
     # A third that is broken changes nothing. One that does not get ready: see below.
     serving = generations(task)[-1]
-    for text, words in (("#!/bin/sh\nexit 3\n", "exited before it was ready"),
+    for text, words in (("#!/bin/sh\nexit 3\n", "exited before it served"),
                         ("#!/no/such/interpreter\n", "cannot be started")):
         with open(program, "w", encoding="ascii") as f:
             f.write(text)
@@ -120,15 +143,17 @@ def test_a_new_generation_that_does_not_get_ready_changes_nothing(scene):
 def test_each_way_of_being_ready_works_in_a_renewal(scene):
     haproxy = scene.haproxy()
     proxy = scene.sidecar(haproxy)
-    for ready, options in (("auto", ["--notify"]), ("notify", ["--notify-after", "0.2"]), ("http:/status", []),
-                           ("delay:200ms", [])):
-        name = "by-" + ready.split(":", 1)[0]
-        task = scene.task(proxy, name, worker=options, more={"worker": {"ready": ready}})
-        haproxy.wait_in_rotation(name)
+    ways = {"auto": ["--notify"], "notify": ["--notify-after", "0.2"], "http:/status": [], "delay:200ms": []}
+    tasks = {ready: scene.task(proxy, "by-" + ready.split(":", 1)[0], worker=options, more={"worker": {"ready": ready}})
+             for ready, options in ways.items()}
+    haproxy.wait_in_rotation(*(task.name for task in tasks.values()))
+    for ready, task in tasks.items():
         first = first_of(task)
-        second = renew(task)
-        check(first != second and haproxy.in_rotation(name), f"{ready}: {first}, {second}")
-        check(task.stop() == 0, f"{ready}: not 0")
+        check(renew(task) != first, f"{ready}: no new generation")
+    haproxy.wait_in_rotation(*(task.name for task in tasks.values()))
+    for task in tasks.values():
+        task.signal(signal.SIGTERM)
+    check([task.wait(15) for task in tasks.values()] == [0] * 4, "not 0")
 
 
 @test(seconds=60)

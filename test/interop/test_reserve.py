@@ -1,5 +1,6 @@
 """A worker that binds its port itself: worker.socket = "reserve" and "reserve-close"."""
 import os
+import signal
 import socket
 import subprocess
 
@@ -32,6 +33,10 @@ def test_a_worker_that_binds_for_itself_serves_on_a_port_that_nobody_else_gets(s
     haproxy.wait_in_rotation("own")
     check(task.log.find(r'"event":"worker accepts","by":"connect"'), "not found ready by a connect")
     check(http_get(haproxy.http_port)[0] == 200, "no answer")
+    # Two generations could not listen side by side: SIGHUP is the worker's own.
+    task.signal(signal.SIGHUP)
+    wait_until(lambda: [e["number"] for e in task.worker.lines("signal")] == [signal.SIGHUP], 5, "SIGHUP at the worker")
+    check(haproxy.in_rotation("own") and len(task.worker.lines("start")) == 1, "SIGHUP did more than that")
     check(task.stop(15) == 0 and task.worker.first("end")["why"] == "sigterm", "not stopped as asked")
 
 
@@ -47,7 +52,7 @@ def test_a_reserved_port_is_kept_from_everybody_else_to_the_end(scene):
     kept, free = ports
     check(not can_bind(kept) and can_bind(kept, reuse=True), "not kept for a worker with SO_REUSEADDR alone")
     check(can_bind(free), "reserve-close did not close")
-    tasks[0].signal(15)
+    tasks[0].signal(signal.SIGTERM)
     tasks[0].log.wait_for('"event":"worker told to stop"', 5)
     check(not can_bind(kept), "somebody else may bind the port while the worker ends")
     wait_until(lambda: os.path.exists(scene.path("go")), 5, "the worker's pipe")

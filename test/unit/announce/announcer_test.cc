@@ -573,19 +573,25 @@ TEST_CASE("a drain ends when every sidecar has said so") {
   CHECK(sent[0].departure().port == 8080);
   CHECK(sent[0].departure().pool == "web");
   CHECK(t.announcer.drain() == Announcer::Drain::kWaiting);
+  CHECK(t.announcer.in_flight().sidecars_silent == 2);
   t.answer(sent[0], out_of_rotation(0));
   CHECK(t.take() == "drained a");
+  CHECK(t.announcer.in_flight().sidecars_silent == 1);
   t.answer(sent[1], out_of_rotation(3));
   CHECK(t.take() == "departed b with 3");
+  CHECK(t.announcer.in_flight().sidecars_silent == 0);
+  CHECK(t.announcer.in_flight().requests == 3);
   for (const Duration wait : {50ms, 100ms, 200ms, 400ms, 500ms, 500ms}) {
     CHECK(about(t.until_next_query(), wait));
     CHECK(t.sent[0].sidecar == "b");
     t.answer(t.take_one(), out_of_rotation(1));
   }
   CHECK(t.take() == "");
+  CHECK(t.announcer.in_flight().requests == 1);
   t.until_next_query();
   t.answer(t.take_one(), out_of_rotation(0));
   CHECK(t.take() == "drained b, all drained");
+  CHECK(t.announcer.in_flight().requests == 0);
   CHECK(t.announcer.drain() == Announcer::Drain::kDone);
   CHECK(t.announcer.next_deadline() == kNever);
 }

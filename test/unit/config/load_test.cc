@@ -231,6 +231,13 @@ TEST_CASE("a worker that binds its port itself is given no descriptor to name") 
   CHECK(good(run).worker.socket == WorkerSocket::kPass);
   run.arguments = {"task", "--join", "a", "--worker-socket", "reserve", "--", "./w", "--port={port}", "{{fd}"};
   CHECK(good(run).worker.socket == WorkerSocket::kReserve);
+  CHECK(good(run).worker.on_hup == OnHup::kForward);
+  run.file = "[worker]\non_hup = 'renew'\n";
+  CHECK(error(run).find("two generations of the worker cannot listen on one port") != std::string::npos);
+  run.file = "[worker]\nbacklog_wait = '1s'\n";
+  CHECK(error(run).find("worker.backlog_wait = \"1s\": needs worker.socket") != std::string::npos);
+  run.arguments[4] = "pass";
+  CHECK(good(run).worker.on_hup == OnHup::kRenew);
   run.arguments[4] = "close";
   CHECK(error(run).find("is none of pass, reserve, reserve-close") != std::string::npos);
 }

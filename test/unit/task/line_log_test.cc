@@ -65,6 +65,7 @@ TEST_CASE("what is unfinished can be asked for, at the end or because nobody goe
   REQUIRE(prompt.has_value());
   CHECK(prompt->text == "password: ");
   CHECK(prompt->partial);
+  CHECK(!splitter.has_rest());
   CHECK(feed(splitter, "yes\nlast") == Lines{{"yes", false}});
   const auto last = splitter.rest(true);
   REQUIRE(last.has_value());

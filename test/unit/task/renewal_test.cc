@@ -31,7 +31,9 @@ TEST_CASE("a new generation that is ready takes over when nothing is sent to the
   CHECK(t.take() == "signal 15");
   CHECK(t.supervisor.generation() == 2);
   CHECK_FALSE(t.supervisor.is_serving());
-  t.after(50ms).exited(0);
+  t.after(50ms).exited(0).after(99ms);
+  CHECK(t.take() == "");
+  t.after(1ms);  // HAProxy has seen that the old one's connections are closed.
   CHECK(t.take() == "announce");
   CHECK(t.supervisor.is_serving());
   CHECK(t.supervisor.next_deadline() == kNever);
@@ -71,7 +73,7 @@ TEST_CASE("what ends during the change") {
     t.started(2).ready(2).take();
     t.leader_exited(3);
     CHECK(t.take() == "signal 9");
-    t.gone();
+    t.gone().after(100ms);
     CHECK(t.take() == "announce");
     CHECK(t.supervisor.generation() == 2);
     CHECK(t.exits == 0);
@@ -101,7 +103,7 @@ TEST_CASE("what ends during the change") {
     Trace t = renewing({.restart = Restart::kAlways});
     t.started(2).ready(2).aside().all_drained().take();
     t.exited(3, 2);
-    CHECK(t.take() == "withdraw, signal 9 of 2");
+    CHECK(t.take() == "signal 9 of 2");  // It is withdrawn.
     t.exited(0).after(100ms);
     CHECK(t.take() == "spawn of 3");
   }
@@ -178,9 +180,9 @@ TEST_CASE("a second request during a renewal is remembered, once") {
     Trace t = renewing();
     t.renew().renew().started(2).renew().ready(2).renew().aside().all_drained();
     CHECK(t.take() == "unready, withdraw, signal 15");
-    t.exited(0);
+    t.exited(0).after(100ms);
     CHECK(t.take() == "announce, spawn of 3");
-    t.started(3).ready(3).aside().all_drained().exited(0, 2);
+    t.started(3).ready(3).aside().all_drained().exited(0, 2).after(100ms);
     CHECK(t.take() == "unready, withdraw, signal 15 of 2, announce");
   }
   SUBCASE("until the new one has failed") {
@@ -252,7 +254,7 @@ TEST_CASE("a new generation brings an unhealthy task back") {
   Trace t = serving();
   t.unhealthy().renew().started(2).ready(2);
   CHECK(t.take() == "unready, spawn of 2, signal 15");
-  t.exited(0);
+  t.exited(0).after(100ms);
   CHECK(t.take() == "announce");
   CHECK(t.supervisor.is_serving());
 }

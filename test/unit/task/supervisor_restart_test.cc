@@ -284,7 +284,7 @@ TEST_CASE(
     t.replace();
     CHECK(t.take() == "withdraw");
     CHECK(t.supervisor.state() == State::kUnhealthy);
-    t.ready(2).exited(0);
+    t.ready(2).exited(0).after(100ms);
     CHECK(t.take() == "signal 15, announce");
   }
 }
