@@ -1,8 +1,10 @@
 # Sourced by test/run, packaging/demo/run and .ci/run: what Debian 12 must have, and how it gets it.
 BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnanopb-dev nanopb protobuf-compiler
   nettle-dev libtomlplusplus-dev libre2-dev python3"
+# What the workers of packaging/examples are made of.
+EXAMPLE_PACKAGES="gunicorn uvicorn nodejs gccgo-12 nginx-light"
 PROXY_PACKAGES="haproxy python3"
-TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables"
+TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables $EXAMPLE_PACKAGES"
 CI_PACKAGES="clang-14 libclang-rt-14-dev file"
 
 # Installs those of the named packages that are missing. Nothing to install: touches nothing, needs no root.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/http_status.h"
+
 namespace shoal::admin {
 namespace {
 
@@ -56,12 +58,14 @@ HttpResponseParser::State HttpResponseParser::on_bytes(Bytes bytes) {
 
 /// `head` ends with the last line's CR LF.
 void HttpResponseParser::take_head(std::string_view head) {
-  constexpr std::string_view kVersion = "HTTP/1.1 ";
   constexpr std::string_view kLength = "content-length:";
   bool has_length = false;
-  const bool good =
-      head.substr(0, kVersion.size()) == kVersion && parse_whole(head.substr(kVersion.size(), 3), status_);
-  if (!good || status_ < 100 || status_ > 599) state_ = State::kFailed;
+  const auto first = parse_http_status_line(head.substr(0, head.find("\r\n")));
+  if (first && first->minor_version == 1) {
+    status_ = first->status;
+  } else {
+    state_ = State::kFailed;
+  }
   while (!head.empty() && state_ == State::kReading) {
     const std::string_view line = head.substr(0, head.find("\r\n"));
     head.remove_prefix(line.size() + 2);

@@ -16,9 +16,16 @@ class ProcessLog {
   explicit ProcessLog(const config::LogSettings& settings)
       : sink_(2),
         log_(settings.level, format_of(settings.format), &reactor::LogSink::write, &sink_, &reactor::wall_clock_ms) {}
+  /// What waits in the sink has its last chance.
+  ~ProcessLog() { static_cast<void>(sink_.flush_within(kLastWords)); }
+  ProcessLog(const ProcessLog&) = delete;
+  ProcessLog& operator=(const ProcessLog&) = delete;
   [[nodiscard]] Log& log() { return log_; }
+  [[nodiscard]] reactor::LogSink& sink() { return sink_; }
 
  private:
+  static constexpr Duration kLastWords = 200ms;
+
   static LogFormat format_of(config::LogFormatChoice choice) {
     switch (choice) {
       case config::LogFormatChoice::kAuto: return reactor::is_terminal(2) ? LogFormat::kText : LogFormat::kJson;

@@ -1,46 +1,49 @@
-// The shell of task::Readiness: one connection to the worker's own listener, and the readings of its accept queue.
+// The shell of task::Readiness: one connection to the worker's own listener, the readings of its accept queue, and what
+// can be said of a worker that does not come up.
 #pragma once
 
 #include <functional>
 
+#include "app/worker_probe.h"
+#include "base/log.h"
+#include "config/config.h"
 #include "reactor/listener.h"
-#include "reactor/tcp_stream.h"
 #include "task/readiness.h"
 
 namespace shoal::app {
 
-class ReadyProbe final : private reactor::StreamHandler {
+class ReadyProbe final {
  public:
-  /// `on_ready` is called once for each worker. `listener_fd` stays open while a worker is watched.
-  ReadyProbe(reactor::Loop& loop, const task::Readiness::Options& options, Rng rng,
+  /// `on_ready` is called once for each worker.
+  ReadyProbe(reactor::Loop& loop, const config::Config& config, Log& log, Rng rng,
              std::function<void(task::ReadyBy)> on_ready);
 
-  void worker_started(int listener_fd, const Endpoint& listener);
+  /// `group`: the worker's process group. `listener_fd` stays open while a worker is watched. `beside_another`: a
+  /// worker that is ready accepts there too.
+  void worker_started(pid_t group, int listener_fd, const Endpoint& listener, bool beside_another);
   void notify_ready();
   void stop();
+  /// Of the last watch: connections of ours that were not accepted by the worker that is watched.
+  [[nodiscard]] std::uint32_t taken_by_others() const { return readiness_.taken_by_others(); }
 
  private:
-  void on_accepted(reactor::TcpStream& stream) override { stream.close(); }
-  void on_connected(reactor::TcpStream& stream) override;
-  void on_failed(reactor::TcpStream& stream, reactor::StreamEnd why) override;
-  void on_bytes(reactor::TcpStream&, Bytes) override {}  // A worker that speaks first has accepted; the queue says so.
-  void on_end(reactor::TcpStream& stream) override;
-  void on_written(reactor::TcpStream&) override {}
-  void on_closed(reactor::TcpStream& stream, reactor::StreamEnd why) override;
-
   template <typename F>
   void drive(F&& f);
-  void close();
+  void on_result(WorkerProbe::Result result, int status);
+  [[nodiscard]] task::Owner owner() const;
+  void say_not_ready(const task::NotReadyYet& late);
 
   reactor::Loop& loop_;
+  const config::Config& config_;
+  Log& log_;
   task::Readiness readiness_;
   task::ReadinessOutbox out_;
   std::function<void(task::ReadyBy)> on_ready_;
-  reactor::StreamPool pool_;
-  reactor::TcpStream* stream_ = nullptr;
+  WorkerProbe probe_;
   reactor::Timer timer_;
+  pid_t group_ = 0;
   int listener_fd_ = -1;
-  Endpoint target_;
+  Endpoint listener_;
 };
 
 }  // namespace shoal::app

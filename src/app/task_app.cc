@@ -1,7 +1,6 @@
 #include "app/task_app.h"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <memory>
@@ -11,22 +10,29 @@
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
-#include "app/ready_probe.h"
+#include "app/service_manager.h"
+#include "app/service_socket.h"
+#include "app/supervisor_log.h"
+#include "app/task_view.h"
+#include "app/worker_processes.h"
+#include "app/worker_watch.h"
 #include "config/cli.h"
-#include "config/placeholders.h"
-#include "reactor/listener.h"
-#include "reactor/notify_socket.h"
-#include "reactor/process.h"
-#include "reactor/reaper.h"
 #include "reactor/signals.h"
 #include "task/supervisor.h"
-#include "task/worker_env.h"
 
 namespace shoal::app {
 namespace {
 
-constexpr int kListenBacklog = 1024;
 constexpr std::initializer_list<int> kSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH};
+
+task::Restart restart_of(config::Restart restart) {
+  switch (restart) {
+    case config::Restart::kNever: return task::Restart::kNever;
+    case config::Restart::kOnFailure: return task::Restart::kOnFailure;
+    case config::Restart::kAlways: return task::Restart::kAlways;
+  }
+  SHOAL_UNREACHABLE();
+}
 
 task::Supervisor::Options supervisor_options(const config::Config& config) {
   task::Supervisor::Options options;
@@ -34,12 +40,9 @@ task::Supervisor::Options supervisor_options(const config::Config& config) {
   options.stop_timeout = config.task.stop_timeout;
   options.ready_timeout = config.worker.ready_timeout;
   options.stop_signal = config.worker.stop_signal;
-  return options;
-}
-
-task::Readiness::Options readiness_options(const config::Config& config) {
-  task::Readiness::Options options;
-  options.mode = config.worker.ready == config::Ready::kNotify ? task::ReadyMode::kNotify : task::ReadyMode::kAuto;
+  options.signals_leader_only = config.worker.signal_scope == config::SignalScope::kLeader;
+  options.restart = restart_of(config.worker.restart);
+  options.backlog_wait = config.worker.backlog_wait;
   return options;
 }
 
@@ -61,21 +64,30 @@ announce::MemberStatus status_of(serf::MemberEventKind kind, const serf::Member*
   SHOAL_UNREACHABLE();
 }
 
-class TaskApp final : private GossipHandler {
+/// For the tag `state`, before a stop.
+std::string_view word_of(task::Supervisor::State state) {
+  using State = task::Supervisor::State;
+  if (state == State::kReady || state == State::kChanging) return "ready";
+  return state == State::kUnhealthy ? "unhealthy" : "starting";
+}
+
+class TaskApp final : private GossipHandler, private WorkerHandler, private WorkerWatchHandler {
  public:
   explicit TaskApp(const config::Config& config)
       : config_(config),
         process_log_(config.log),
         log_(process_log_.log()),
         rng_(reactor::entropy_u64()),
-        reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
+        workers_(loop_, config, process_log_, rng_.fork(), *this),
+        watch_(loop_, config, log_, rng_.fork(), *this),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
+        service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_,
+        view_(announcer_, config.health.min_proxies, view_source()),
+        service_manager_(loop_, log_),
+        control_(loop_, config, log_, gossip_, view_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
-        supervisor_(supervisor_options(config), loop_.now()),
-        ready_probe_(loop_, readiness_options(config), rng_.fork(), [this](task::ReadyBy by) { on_ready(by); }),
-        notify_(loop_, [this](const reactor::Notification& n) { on_notification(n); }),
+        supervisor_(supervisor_options(config), rng_.fork(), loop_.now()),
         announcer_(announcer_options(), rng_.fork(), loop_.now()),
         announcer_out_(announce::Announcer::Options{}.sidecars_max),
         supervisor_timer_(
@@ -88,19 +100,20 @@ class TaskApp final : private GossipHandler {
     for (const std::string& warning : config_.warnings) log_.warn(warning);
     const auto keys = gossip_.load_keys();
     if (!keys.ok()) return bad_settings(keys.error().message);
-    auto listener = reactor::listen_service(config_.task.listen, kListenBacklog);
-    if (!listener.ok()) return unavailable("task.listen: " + listener.error().message);
-    listener_ = std::move(listener.value());
+    const auto service = service_.open(config_.task.listen);
+    if (!service.ok()) return unavailable("task.listen: " + service.error().message);
+    watch_.open(service_);
     const auto bound = gossip_.bind();
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
     if (!control.ok()) return unavailable(control.error().message);
-    const auto notify = notify_.open();
-    if (!notify.ok()) return unavailable("cannot open a notify socket: " + notify.error().message);
+    const auto workers = workers_.open();
+    if (!workers.ok()) return unavailable(workers.error().message);
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
     reactor::ignore_signals(kSignals);
+    workers_.end_all();
     control_.close();
     gossip_.close();
     gossip_.log_refused();
@@ -119,13 +132,13 @@ class TaskApp final : private GossipHandler {
   }
 
   [[nodiscard]] std::uint16_t service_port() const {
-    return config_.task.advertise_port.value_or(listener_.bound.port);
+    return config_.task.advertise_port.value_or(service_.bound().port);
   }
 
   void start() {
     if (supervisor_.state() != task::Supervisor::State::kIdle) return;  // Stopped before it began.
     log_.info("task started", {{"node", config_.node.name},
-                               {"listen", to_text(listener_.bound)},
+                               {"listen", to_text(service_.bound())},
                                {"port", service_port()},
                                {"pool", config_.task.backend}});
     gossip_.start(tags("starting"));
@@ -142,7 +155,7 @@ class TaskApp final : private GossipHandler {
 
   /// What an operator wants, from whichever member. Empty when it is done, else why not.
   std::string steer(const announce::Steering& wanted, std::string_view from) {
-    if (stopping_) return "the task is stopping";
+    if (is_stopping()) return "the task is stopping";
     if (wanted.stop) {
       log_.info("an operator wants this task to stop", {{"asked_by", from}});
       drive_supervisor([this](Instant now) { supervisor_.on_stop_signal(now, false, supervisor_out_); });
@@ -183,60 +196,47 @@ class TaskApp final : private GossipHandler {
       case SIGQUIT:
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
-      case SIGHUP: return gossip_.reload_keys();
+      case SIGHUP:
+        service_manager_.reload_begins();  // Ends in `settle`.
+        gossip_.reload_keys();
+        return drive_supervisor([&](Instant now) {
+          if (config_.worker.on_hup == config::OnHup::kRenew) return supervisor_.renew(now, supervisor_out_);
+          supervisor_.on_forward_signal(now, SIGHUP, supervisor_out_);
+        });
       default:
         return drive_supervisor([&](Instant now) { supervisor_.on_forward_signal(now, signal, supervisor_out_); });
     }
   }
 
-  void on_child_exit(pid_t pid, const reactor::ExitStatus& status) {
-    if (pid != worker_) return;  // An orphan that was adopted.
-    worker_ = 0;
-    ready_probe_.stop();
+  // WorkerHandler
+  void on_worker_started(std::uint32_t generation, pid_t) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_started(now, generation, supervisor_out_); });
+  }
+
+  void on_worker_not_started(std::uint32_t generation, int exit_code) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, generation, exit_code, supervisor_out_); });
+  }
+
+  void on_worker_ready(std::uint32_t generation, task::ReadyBy by) override {
+    log_.info("worker accepts", {{"by", task::to_text(by)}, {"generation", generation}});
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_ready(now, generation, supervisor_out_); });
+  }
+
+  void on_worker_exit(std::uint32_t generation, const reactor::ExitStatus& status) override {
     const task::WorkerExit exit{status.by_signal(), status.by_signal() ? status.signal : status.code};
-    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, exit, supervisor_out_); });
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_exit(now, generation, exit, supervisor_out_); });
   }
 
-  void on_ready(task::ReadyBy by) {
-    log_.info("worker accepts", {{"by", task::to_text(by)}});
-    drive_supervisor([this](Instant now) { supervisor_.on_worker_ready(now, supervisor_out_); });
+  void on_worker_gone(std::uint32_t generation) override {
+    drive_supervisor([&](Instant now) { supervisor_.on_worker_gone(now, generation, supervisor_out_); });
   }
 
-  void on_notification(const reactor::Notification& notification) {
-    // Anybody in the network namespace can send; only the worker and its group are believed.
-    const pid_t sender = notification.sender_pid;
-    if (worker_ == 0 || sender <= 0 || (sender != worker_ && getpgid(sender) != worker_)) return;
-    if (notification.ready) ready_probe_.notify_ready();
-  }
-
-  void spawn_worker() {
-    const AddressText addr = to_text(gossip_.advertise().addr);
-    const config::PlaceholderValues values{addr.view(), listener_.bound.port, task::kListenerFd};
-    task::WorkerSurroundings around;
-    around.addr = gossip_.advertise().addr;
-    around.port = listener_.bound.port;
-    around.notify_socket = notify_.name();
-    std::size_t variables = 0;
-    while (environ[variables] != nullptr) ++variables;
-    around.parent_environment = {environ, variables};
-    reactor::SpawnOptions options;
-    for (const std::string& word : config_.worker.command) {
-      options.argv.push_back(config::fill_placeholders(word, values));
-    }
-    options.env = task::worker_environment(around);
-    options.pass_fd = listener_.fd.get();
-    const auto spawned = reactor::spawn(options);
-    if (!spawned.ok()) {
-      const int code = reactor::exec_exit_code(spawned.error());
-      log_.error(
-          "the worker cannot be started; is worker.command right?",
-          {{"command", options.argv[0]}, {"reason", std::string_view(spawned.error().message)}, {"exit_code", code}});
-      return drive_supervisor([&](Instant now) { supervisor_.on_worker_failed(now, code, supervisor_out_); });
-    }
-    worker_ = spawned.value();
-    log_.info("worker started", {{"pid", worker_}, {"command", options.argv[0]}});
-    drive_supervisor([this](Instant now) { supervisor_.on_worker_started(now, worker_, supervisor_out_); });
-    ready_probe_.worker_started(listener_.fd.get(), listener_.bound);
+  // WorkerWatchHandler
+  // The watch is in the middle of something: told to the supervisor at the end of the turn.
+  void on_unhealthy() override { health_news_ = {supervisor_.generation(), false}; }
+  void on_healthy() override { health_news_ = {supervisor_.generation(), true}; }
+  void on_weight() override {
+    if (supervisor_.is_serving()) announce_ready();
   }
 
   // The supervisor's effects wait in line: carrying one out may be an input again (a worker that cannot be started).
@@ -249,68 +249,98 @@ class TaskApp final : private GossipHandler {
     }
     supervisor_out_.clear();
     supervisor_timer_.at(supervisor_.next_deadline());
+    // Before the effects: an announcement of a new worker has the weight that it begins with.
+    watch_.follow(supervisor_.has_ready_worker() ? supervisor_.generation() : 0);
     if (std::exchange(carrying_out_, true)) return;
     while (!effects_.empty()) carry_out(effects_.pop());
     carrying_out_ = false;
+    tell_state();
   }
 
   void carry_out(const task::SupervisorEffect& effect) {
-    if (std::holds_alternative<task::SpawnWorker>(effect)) {
-      spawn_worker();
+    if (const auto* spawn = std::get_if<task::SpawnWorker>(&effect)) {
+      workers_.start(spawn->generation, service_, gossip_.advertise().addr);
     } else if (std::holds_alternative<task::CloseListener>(effect)) {
-      ready_probe_.stop();
-      listener_.fd.reset();
-    } else if (const auto* signal = std::get_if<task::SignalWorkerGroup>(&effect)) {
-      static_cast<void>(reactor::signal_group(signal->pid, signal->signal));  // It may have died meanwhile.
+      workers_.stop_watching();
+      watch_.close();
+      service_.stop_serving();
+    } else if (const auto* signal = std::get_if<task::SignalWorker>(&effect)) {
+      workers_.signal(signal->generation, signal->signal, signal->whole_group);
     } else if (std::holds_alternative<task::AnnounceReady>(effect)) {
       announce_ready();
-    } else if (const auto* depart = std::get_if<task::Depart>(&effect)) {
-      ready_probe_.stop();
-      drive_announcer([&](Instant now) { announcer_.depart(now, depart->timeout, announcer_out_); });
+    } else if (std::holds_alternative<task::SayUnready>(effect)) {
+      drive_announcer([this](Instant now) { announcer_.set_unready(now, announcer_out_); });
+    } else if (const auto* withdraw = std::get_if<task::Withdraw>(&effect)) {
+      depart(withdraw->timeout, true);
+    } else if (const auto* depart_for_good = std::get_if<task::Depart>(&effect)) {
+      workers_.stop_watching();
+      depart(depart_for_good->timeout, false);
     } else if (std::holds_alternative<task::StartLeave>(effect)) {
       if (gossip_.started()) gossip_.leave();
     } else if (const auto* exit = std::get_if<task::Exit>(&effect)) {
       exit_code_ = exit->code;
       loop_.stop();
-    } else if (const auto* happened = std::get_if<task::Note>(&effect)) {
-      note(*happened);
+    } else if (const auto* note = std::get_if<task::Note>(&effect)) {
+      stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
+      if (is_stopping()) service_manager_.stopping();
+      const announce::Announcer::InFlight left = announcer_.in_flight();
+      log_note(log_, *note,
+               {.stopping = stop_requested_,
+                .advice = service_.advice(),
+                .port = service_.bound().port,
+                .taken_by_others = workers_.taken_by_others(),
+                .in_flight = left.requests,
+                .sidecars_silent = left.sidecars_silent});
     }
+  }
+
+  TaskView::Source view_source() {
+    return {[this] { return view_facts(); }, [this](Instant now, admin::TaskStatus& out) { fill_status(now, out); },
+            [this](Instant since) {
+              drive_announcer([&](Instant now) { announcer_.confirm(now, since, announcer_out_); });
+            }};
+  }
+
+  [[nodiscard]] TaskView::Facts view_facts() const {
+    return {worker_phase_of(supervisor_.state(), workers_.any_runs()), stop_requested_};
+  }
+
+  void fill_status(Instant now, admin::TaskStatus& out) const {
+    out.state = to_text(supervisor_.state());
+    workers_.fill_status(now, supervisor_.generation(), supervisor_.has_ready_worker(), out);
+    out.restarts = supervisor_.restarts();
+    out.listen = to_text(service_.bound()).view();
+    out.port = service_port();
+    out.pool = config_.task.backend;
+    out.weight = watch_.weight();
+    out.wish = announce::to_text(wish_);
+    if (const auto queue = reactor::accept_queue(service_.listener()))
+      out.accept_queue = {queue->depth, queue->limit, std::max(queue->depth, watch_.queue().depth_max)};
   }
 
   void announce_ready() {
-    gossip_.set_tags(tags("ready"));
+    service_manager_.ready();
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));
-    what.weight = static_cast<std::uint16_t>(config_.task.weight);
+    what.weight = watch_.weight();
     drive_announcer([&](Instant now) { announcer_.set_ready(now, what, announcer_out_); });
   }
 
-  void note(const task::Note& n) {
-    using Kind = task::Note::Kind;
-    const auto line = [&](LogLevel level, std::string_view words, std::string_view key = {}) {
-      if (key.empty()) return log_.write(level, words, {{"elapsed_ms", n.elapsed}});
-      log_.write(level, words, {{key, n.number}, {"elapsed_ms", n.elapsed}});
-    };
-    switch (n.kind) {
-      case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
-      case Kind::kStopRequested: stopping_ = true; return line(LogLevel::kInfo, "stop requested", "fast");
-      case Kind::kWorkerExited:
-        return line(n.number != 0 && !stopping_ ? LogLevel::kWarn : LogLevel::kInfo, "worker exited", "status");
-      case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
-      case Kind::kNotReadyInTime:
-        return line(LogLevel::kError, "worker was not ready within worker.ready_timeout; it is stopped");
-      case Kind::kDrained: return line(LogLevel::kInfo, "drained");
-      case Kind::kDrainedWithoutConfirmation:
-        return line(LogLevel::kInfo, "departed; not every sidecar confirmed the drain");
-      case Kind::kDrainCutShort: return line(LogLevel::kWarn, "drain cut short; requests may still be in flight");
-      case Kind::kStopSignalSent: return line(LogLevel::kInfo, "worker told to stop", "signal");
-      case Kind::kWorkerKilled: return line(LogLevel::kWarn, "worker did not stop in time; killed");
-      case Kind::kLeft: return line(LogLevel::kInfo, "left the cluster");
-      case Kind::kLeaveCutShort: return line(LogLevel::kWarn, "leave cut short; peers will find out by themselves");
-      case Kind::kWorkerAbandoned: return line(LogLevel::kError, "worker survived SIGKILL until the end of the budget");
-      case Kind::kUnexpected: return line(LogLevel::kError, "bug: an event that this state rules out", "state_event");
-    }
+  // Depart, not "unready", for a while too where nobody serves: the sidecar acts on it at once, without a look at our
+  // listener, which still takes connections.
+  void depart(Duration timeout, bool returns) {
+    drained_ = false;  // What was found out about an earlier one says nothing of this.
+    drive_announcer([&](Instant now) { announcer_.depart(now, timeout, announcer_out_, returns); });
+  }
+
+  [[nodiscard]] bool is_stopping() const { return supervisor_.state() >= task::Supervisor::State::kDraining; }
+
+  /// The tag that everybody sees. What it said last stays when a stop begins: the leave says the rest.
+  void tell_state() {
+    if (is_stopping() || !gossip_.started()) return;
+    const std::string_view state = word_of(supervisor_.state());
+    if (state != state_tag_) gossip_.set_tags(tags(state));
   }
 
   template <typename F>
@@ -360,8 +390,26 @@ class TaskApp final : private GossipHandler {
     }
   }
 
+  void take_health(Instant now, bool healthy) {
+    if (healthy) return supervisor_.on_healthy(now, supervisor_out_);
+    if (config_.worker.health_action == config::HealthAction::kWithdraw) {
+      return supervisor_.on_unhealthy(now, supervisor_out_);
+    }
+    supervisor_.restart_worker(now, supervisor_out_);
+  }
+
   /// At the end of each turn: what the announcer found out, told to the supervisor.
   void settle() {
+    service_manager_.status(view_.take_line());
+    if (!supervisor_.is_renewing()) service_manager_.reload_ends();
+    const HealthNews news = std::exchange(health_news_, {});
+    if (news.generation != 0 && news.generation == supervisor_.generation()) {
+      drive_supervisor([&](Instant now) { take_health(now, news.healthy); });
+    }
+    const bool is_aside = announcer_.sidecars_accepted() == announcer_.sidecars_here();
+    if (supervisor_.waits_to_be_aside() && is_aside) {
+      drive_supervisor([this](Instant now) { supervisor_.on_aside(now, supervisor_out_); });
+    }
     if (!std::exchange(drained_, false)) return;
     drive_supervisor([this](Instant now) { supervisor_.on_drained(now, drained_confirmed_, supervisor_out_); });
   }
@@ -408,27 +456,31 @@ class TaskApp final : private GossipHandler {
   Log& log_;
   Rng rng_;
   reactor::Loop loop_;
-  reactor::Reaper reaper_;
+  WorkerProcesses workers_;
+  WorkerWatch watch_;
   reactor::Signals signals_;
-  reactor::ServiceListener listener_;
+  ServiceSocket service_;
   GossipDriver gossip_;
+  TaskView view_;
+  ServiceManager service_manager_;
   GossipControl control_;
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
   Ring<task::SupervisorEffect> effects_{2 * task::SupervisorOutbox::kEffectsMax};
-  ReadyProbe ready_probe_;
-  reactor::NotifySocket notify_;
   announce::Announcer announcer_;
   announce::AnnouncerOutbox announcer_out_;
   reactor::Timer supervisor_timer_;
   reactor::Timer announcer_timer_;
-  pid_t worker_ = 0;
   announce::Wish wish_ = announce::Wish::kNone;
   std::string_view state_tag_ = "starting";
+  struct HealthNews {
+    std::uint32_t generation = 0;  // 0 = none.
+    bool healthy = true;
+  } health_news_;
   bool carrying_out_ = false;
   bool drained_ = false;
   bool drained_confirmed_ = false;
-  bool stopping_ = false;  // A stop was asked for.
+  bool stop_requested_ = false;
   int exit_code_ = kExitOk;
 };
 

@@ -53,6 +53,21 @@ class Line {
     }
     put('"');
   }
+  /// The same for as much of `value` as leaves `reserve` bytes free. How many of its bytes that was.
+  std::size_t quoted_piece(std::string_view value, std::size_t reserve) {
+    std::size_t taken = 0;
+    put('"');
+    while (taken < value.size()) {
+      const std::size_t size = utf8_size(value.substr(taken));
+      char escaped[8];
+      const std::string_view unit = escape(value.substr(taken, size == 0 ? 1 : size), size != 0, escaped);
+      if (unit.size() + 1 + reserve > room()) break;
+      put(unit);
+      taken += size == 0 ? 1 : size;
+    }
+    put('"');
+    return taken;
+  }
   /// Whatever `f` puts, or nothing and false when it does not fit.
   template <typename F>
   bool whole(F&& f) {
@@ -125,6 +140,39 @@ void put_value(Line& line, const Field& field, bool json) {
   }
 }
 
+void put_start(Line& line, bool json, std::int64_t wall_ms, LogLevel level, std::string_view event) {
+  line.put(json ? "{\"time\":\"" : "");
+  put_time(line, wall_ms);
+  if (json) {
+    line.put("\",\"level\":\"");
+    line.put(to_text(level));
+    line.put("\",\"event\":");
+    line.quoted(event);
+  } else {
+    line.put(' ');
+    line.put(to_text(level));
+    line.put(' ');
+    line.plain(event);
+  }
+}
+
+void put_key(Line& line, bool json, std::string_view key) {
+  line.put(json ? "," : " ");
+  if (json) line.quoted(key);
+  if (!json) line.put(key);
+  line.put(json ? ':' : '=');
+}
+
+void put_fields(Line& line, bool json, std::initializer_list<Field> fields) {
+  for (const Field& field : fields) {
+    const bool fits = line.whole([&] {
+      put_key(line, json, field.key);
+      put_value(line, field, json);
+    });
+    if (!fits) break;
+  }
+}
+
 }  // namespace
 
 std::string_view to_text(LogLevel level) {
@@ -141,30 +189,26 @@ void Log::write(LogLevel level, std::string_view event, std::initializer_list<Fi
   if (!enabled(level)) return;
   Line line;
   const bool json = format_ == LogFormat::kJson;
-  line.put(json ? "{\"time\":\"" : "");
-  put_time(line, wall_clock_());
-  if (json) {
-    line.put("\",\"level\":\"");
-    line.put(to_text(level));
-    line.put("\",\"event\":");
-    line.quoted(event);
-  } else {
-    line.put(' ');
-    line.put(to_text(level));
-    line.put(' ');
-    line.plain(event);
-  }
-  for (const Field& field : fields) {
-    const bool fits = line.whole([&] {
-      line.put(json ? "," : " ");
-      if (json) line.quoted(field.key);
-      if (!json) line.put(field.key);
-      line.put(json ? ':' : '=');
-      put_value(line, field, json);
-    });
-    if (!fits) break;
+  put_start(line, json, wall_clock_(), level, event);
+  put_fields(line, json, fields);
+  sink_(context_, line.finish(json));
+}
+
+std::size_t Log::write_text(std::string_view event, std::initializer_list<Field> fields, std::string_view text,
+                            bool partial) {
+  constexpr std::size_t kForPartial = sizeof ",\"partial\":true";
+  Line line;
+  const bool json = format_ == LogFormat::kJson;
+  put_start(line, json, wall_clock_(), LogLevel::kInfo, event);
+  put_fields(line, json, fields);
+  put_key(line, json, "line");
+  const std::size_t taken = line.quoted_piece(text, kForPartial);
+  if (partial || taken < text.size()) {
+    put_key(line, json, "partial");
+    line.put("true");
   }
   sink_(context_, line.finish(json));
+  return taken;
 }
 
 }  // namespace shoal

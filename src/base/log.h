@@ -61,6 +61,12 @@ class Log {
   }
   void write(LogLevel level, std::string_view event, std::initializer_list<Field> fields);
 
+  /// Somebody else's words as a line of ours, whatever the level: `fields`, then `text` under the key `line`, as much
+  /// of it as one line holds, cut between characters, with partial=true where more is to come. Gives the bytes of
+  /// `text` that were written: at least one where there is one.
+  std::size_t write_text(std::string_view event, std::initializer_list<Field> fields, std::string_view text,
+                         bool partial);
+
   [[nodiscard]] bool enabled(LogLevel level) const { return level >= level_; }
 
  private:

@@ -170,19 +170,59 @@ struct Task {
   std::string backend;  // Empty: the sidecar's haproxy.backend.
   Endpoint listen;
   std::uint32_t weight = 0;  // 1 to 256.
+  bool adaptive_weight = false;
   Duration drain_timeout{};
   Duration stop_timeout{};
   std::optional<std::uint16_t> advertise_port;  // Not set: the bound port.
 };
 
-enum class Ready : std::uint8_t { kAuto, kNotify };
+struct Health {
+  std::uint32_t min_proxies = 0;  // HAProxies that a task has to be in rotation in; 0 to 64.
+};
+
+enum class Ready : std::uint8_t { kAuto, kNotify, kHttp, kTcp, kDelay };
+enum class WorkerHealth : std::uint8_t { kOff, kHttp, kTcp, kQueue };
+enum class HealthAction : std::uint8_t {
+  kWithdraw,  // Out of rotation; the worker lives and may recover.
+  kRestart,   // The worker is stopped and started anew.
+};
+
+/// Who binds the service port.
+enum class WorkerSocket : std::uint8_t {
+  kPass,          // shoal; the worker inherits the listening socket.
+  kReserve,       // The worker, which sets SO_REUSEADDR; shoal keeps the port until it exits.
+  kReserveClose,  // The worker; shoal lets go of the port just before it starts the worker.
+};
+enum class WorkerLog : std::uint8_t {
+  kInherit,  // The worker writes to shoal's own stdout and stderr.
+  kWrap,     // shoal reads the worker's lines and logs each as one of its own.
+};
+
+enum class Restart : std::uint8_t { kNever, kOnFailure, kAlways };
+enum class OnHup : std::uint8_t { kRenew, kForward };
+enum class SignalScope : std::uint8_t { kGroup, kLeader };
 
 struct Worker {
   /// argv; never empty for a task. Placeholders are checked but still in it: config/placeholders.h fills them in.
   std::vector<std::string> command;
+  WorkerSocket socket = WorkerSocket::kPass;
+  WorkerLog log = WorkerLog::kInherit;
   Ready ready = Ready::kAuto;
+  std::string ready_path;  // kHttp only.
+  Duration ready_delay{};  // kDelay only.
   Duration ready_timeout{};
+  WorkerHealth health = WorkerHealth::kOff;
+  std::string health_path;  // kHttp only.
+  Duration health_interval{};
+  Duration health_timeout{};
+  std::uint32_t health_rise = 0;  // Successes in a row that bring it back.
+  std::uint32_t health_fall = 0;  // Failures in a row that withdraw it.
+  HealthAction health_action = HealthAction::kWithdraw;
   int stop_signal = 0;  // A signal number.
+  SignalScope signal_scope = SignalScope::kGroup;
+  Restart restart = Restart::kNever;
+  Duration backlog_wait{};  // May be zero.
+  OnHup on_hup = OnHup::kRenew;
 };
 
 struct LogSettings {
@@ -198,6 +238,7 @@ struct Config {
   Sidecar sidecar;
   Task task;
   Worker worker;
+  Health health;
   Control control;
   LogSettings log;
   /// What is odd but no error, one sentence each. The program logs them once it has a log.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/environment.h"
+#include "config/placeholders.h"
 #include "config/server_options.h"
 #include "config/text.h"
 #include "config/toml_loader.h"
@@ -248,6 +249,28 @@ class Loader {
       warn(*given, "is outside gossip.allow; members with the same list refuse this one");
   }
 
+  void check_socket() {
+    const Worker& worker = out_.config.worker;
+    if (worker.socket == WorkerSocket::kPass) return;
+    if (std::any_of(worker.command.begin(), worker.command.end(), &names_fd)) {
+      error(*value_of("worker.command"),
+            "has {fd}, but with this worker.socket the worker gets no descriptor; write {port}, which it binds itself, "
+            "or set worker.socket = \"pass\"");
+    }
+    const Given* on_hup = value_of("worker.on_hup");
+    if (on_hup == nullptr) {
+      out_.config.worker.on_hup = OnHup::kForward;
+    } else if (worker.on_hup == OnHup::kRenew) {
+      error(*on_hup,
+            "needs worker.socket = \"pass\": two generations of the worker cannot listen on one port side by side");
+    }
+    if (worker.backlog_wait > Duration{}) {
+      error(*value_of("worker.backlog_wait"),
+            "needs worker.socket = \"pass\": the queue of the worker's own socket ends with it, and nobody could wait "
+            "there");
+    }
+  }
+
   void check_task() {
     if (out_.config.role != Role::kTask) return;
     if (value_of("worker.command") == nullptr) {
@@ -261,8 +284,46 @@ class Loader {
         warn_unset("worker.command", kWhat);
       }
     }
+    check_socket();
+    check_probes();
     if (out_.config.gossip.join.empty()) {
       warn_unset("gossip.join", "this task finds no sidecar by itself and waits until another member joins it");
+    }
+  }
+
+  /// shoal itself listens on a socket that it passes on: the kernel takes every connection, worker or no worker.
+  void check_probes() {
+    const Worker& worker = out_.config.worker;
+    const Given* ready = value_of("worker.ready");
+    const Given* health = value_of("worker.health");
+    if (worker.socket == WorkerSocket::kPass) {
+      if (worker.ready == Ready::kTcp) {
+        error(*ready,
+              "proves nothing where shoal listens for the worker: connections succeed before it runs; use auto, which "
+              "sees the worker accept, or http:/path");
+      }
+      if (worker.health == WorkerHealth::kTcp) {
+        error(*health,
+              "proves nothing where shoal listens for the worker: connections succeed although it hangs; use queue, "
+              "which sees whether it accepts, or http:/path");
+      }
+    } else {
+      if (worker.health == WorkerHealth::kQueue)
+        error(*health,
+              "needs worker.socket = \"pass\": shoal cannot see the queue of the worker's own socket; use tcp");
+      if (out_.config.task.adaptive_weight) {
+        error(*value_of("task.adaptive_weight"),
+              "needs worker.socket = \"pass\": shoal cannot see the queue of the worker's own socket");
+      }
+    }
+    if (worker.ready == Ready::kDelay && worker.ready_timeout <= worker.ready_delay)
+      error(*ready, "is not shorter than worker.ready_timeout, so the worker would never be ready");
+    if (worker.health == WorkerHealth::kOff) {
+      for (const char* key : {"worker.health_interval", "worker.health_timeout", "worker.health_rise",
+                              "worker.health_fall", "worker.health_action"}) {
+        const Given* given = value_of(key);
+        if (!is_default(given)) warn(*given, "has no effect: worker.health is off");
+      }
     }
   }
 

@@ -38,6 +38,15 @@ std::string_view unknown_placeholder(std::string_view word) {
   return {};
 }
 
+bool names_fd(std::string_view word) {
+  while (!word.empty()) {
+    const std::string_view placeholder = leading_placeholder(word);
+    if (placeholder == "{fd}") return true;
+    word.remove_prefix(word.substr(0, 2) == "{{" ? 2 : 1);
+  }
+  return false;
+}
+
 std::string fill_placeholders(std::string_view word, const PlaceholderValues& values) {
   std::string out;
   while (!word.empty()) {

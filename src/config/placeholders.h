@@ -17,6 +17,9 @@ struct PlaceholderValues {
 /// The first {word} that is none of the three, braces included; empty when all is well.
 [[nodiscard]] std::string_view unknown_placeholder(std::string_view word);
 
+/// Whether {fd} stands in it, and would be filled in.
+[[nodiscard]] bool names_fd(std::string_view word);
+
 /// REQUIRES: unknown_placeholder(word) is empty.
 [[nodiscard]] std::string fill_placeholders(std::string_view word, const PlaceholderValues& values);
 

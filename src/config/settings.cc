@@ -99,16 +99,6 @@ std::string read_pool_name(std::string_view text, std::string& out) {
   return check_pool_name(text);
 }
 
-std::string read_future_ready(std::string_view text) {
-  const bool later = text == "tcp" || text.substr(0, 5) == "http:" || text.substr(0, 6) == "delay:";
-  return later ? "is not in this version; use auto or notify" : std::string();
-}
-
-std::string set_ready(const Setting& setting, const Words& words, Config& config) {
-  if (std::string later = read_future_ready(words[0]); !later.empty()) return later;
-  return set_choice<&Config::worker, &Worker::ready>(setting, words, config);
-}
-
 std::string read_bool(std::string_view text, bool& out) {
   out = text == "true";
   return out || text == "false" ? std::string() : "is neither true nor false";
@@ -344,6 +334,9 @@ constexpr std::array kSettings = {
             &set_read<&read_listen, &Config::task, &Task::listen>},
     Setting{"task.weight", "--weight", Type::kInteger, Concerns::kTask, false, "NUMBER", "100", "", "100",
             "Weight in HAProxy, 1 to 256.", 1, 256, &set_integer<&Config::task, &Task::weight>},
+    Setting{"task.adaptive_weight", "", Type::kChoice, Concerns::kTask, false, kFalseOrTrue, "false", "", "true",
+            "Asks for a lower weight while connections wait to be accepted, and for the whole one again afterwards.", 0,
+            0, &set_read<&read_bool, &Config::task, &Task::adaptive_weight>},
     Setting{"task.drain_timeout", "--drain-timeout", Type::kDuration, Concerns::kBoth, false, kTime, "30s", "",
             "\"30s\"", "Longest time from SIGTERM to exit.", kSecond, kDay,
             &set_duration<&Config::task, &Task::drain_timeout>},
@@ -356,14 +349,57 @@ constexpr std::array kSettings = {
     Setting{"worker.command", "--worker", Type::kCommand, Concerns::kTask, false, "COMMAND ARGS...", "",
             "an error for a task", "[\"./server\", \"--fd={fd}\"]",
             "The worker; {addr}, {port}, {fd} are filled in, {{ is a brace.", 0, 0, &set_command},
-    Setting{"worker.ready", "--ready", Type::kChoice, Concerns::kTask, false, "auto|notify", "auto", "", "\"notify\"",
-            "Ready when it accepts or says READY=1 (auto), or only when it says so.", 0, 0, &set_ready},
+    Setting{"worker.socket", "--worker-socket", Type::kChoice, Concerns::kTask, false, "pass|reserve|reserve-close",
+            "pass", "", "\"reserve\"", "pass: the worker inherits the listener; else it binds SHOAL_PORT itself.", 0, 0,
+            &set_choice<&Config::worker, &Worker::socket>},
+    Setting{"worker.ready", "--ready", Type::kText, Concerns::kTask, false, "auto|notify|http:/PATH|tcp|delay:TIME",
+            "auto", "", "\"http:/healthz\"",
+            "Ready when it accepts or says READY=1 (auto), says so, answers, can be connected to, or after a time.", 0,
+            0, &set_read<&read_ready, &Config::worker>},
     Setting{"worker.ready_timeout", "", Type::kDuration, Concerns::kTask, false, kTime, "60s", "", "\"60s\"",
-            "A worker that is not ready by then is stopped; the task exits 75.", 100 * kMs, kDay,
+            "A worker that is not ready by then is stopped; the task exits 75, or starts it anew.", 100 * kMs, kDay,
             &set_duration<&Config::worker, &Worker::ready_timeout>},
+    Setting{"worker.health", "--health", Type::kText, Concerns::kTask, false, "off|http:/PATH|tcp|queue", "off", "",
+            "\"http:/healthz\"", "Watches the ready worker; unhealthy, it is out of rotation until it recovers.", 0, 0,
+            &set_read<&read_health, &Config::worker>},
+    Setting{"worker.health_interval", "", Type::kDuration, Concerns::kTask, false, kTime, "2s", "", "\"2s\"",
+            "From the end of one look at its health to the next.", 100 * kMs, kHour,
+            &set_duration<&Config::worker, &Worker::health_interval>},
+    Setting{"worker.health_timeout", "", Type::kDuration, Concerns::kTask, false, kTime, "1s", "", "\"5s\"",
+            "An answer later than this is a failure.", 50 * kMs, kHour,
+            &set_duration<&Config::worker, &Worker::health_timeout>},
+    Setting{"worker.health_rise", "", Type::kInteger, Concerns::kTask, false, "NUMBER", "2", "", "2",
+            "Successes in a row that bring an unhealthy worker back.", 1, 100,
+            &set_integer<&Config::worker, &Worker::health_rise>},
+    Setting{"worker.health_fall", "", Type::kInteger, Concerns::kTask, false, "NUMBER", "3", "", "3",
+            "Failures in a row that make a worker unhealthy.", 1, 100,
+            &set_integer<&Config::worker, &Worker::health_fall>},
+    Setting{"worker.health_action", "", Type::kChoice, Concerns::kTask, false, "withdraw|restart", "withdraw", "",
+            "\"restart\"", "What becomes of an unhealthy worker: out of rotation, or stopped and started anew.", 0, 0,
+            &set_choice<&Config::worker, &Worker::health_action>},
     Setting{"worker.stop_signal", "", Type::kText, Concerns::kTask, false, "SIGNAL", "SIGTERM", "", "\"SIGQUIT\"",
             "Asks the worker to stop; nginx wants SIGQUIT.", 0, 0,
             &set_read<&read_signal, &Config::worker, &Worker::stop_signal>},
+    Setting{"worker.signal_scope", "", Type::kChoice, Concerns::kTask, false, "group|leader", "group", "", "\"leader\"",
+            "Who gets the stop and forwarded signals: the process group, or the worker alone.", 0, 0,
+            &set_choice<&Config::worker, &Worker::signal_scope>},
+    Setting{"worker.restart", "--restart", Type::kChoice, Concerns::kTask, false, "never|on-failure|always", "never",
+            "", "\"on-failure\"", "Whether a worker that has ended is started anew, instead of ending the task.", 0, 0,
+            &set_choice<&Config::worker, &Worker::restart>},
+    Setting{"worker.backlog_wait", "", Type::kDuration, Concerns::kTask, false, kTime, "0s", "", "\"2s\"",
+            "How long a crashed worker stays in rotation; clients wait for the new one meanwhile.", 0, 10 * kMinute,
+            &set_duration<&Config::worker, &Worker::backlog_wait>},
+    Setting{"worker.on_hup", "", Type::kChoice, Concerns::kTask, false, "renew|forward", "",
+            "renew; forward where the worker binds its port itself", "\"forward\"",
+            "SIGHUP starts a new generation of the worker, or is passed on to it.", 0, 0,
+            &set_choice<&Config::worker, &Worker::on_hup>},
+    Setting{"worker.log", "", Type::kChoice, Concerns::kTask, false, "inherit|wrap", "inherit", "", "\"wrap\"",
+            "wrap: each line that the worker writes becomes a line of shoal's own log.", 0, 0,
+            &set_choice<&Config::worker, &Worker::log>},
+
+    Setting{"health.min_proxies", "", Type::kInteger, Concerns::kTask, false, "NUMBER", "1", "", "2",
+            "shoal health: red until the task has been in rotation in so many HAProxies at once; 0: until it is ready.",
+            0, 64, &set_integer<&Config::health, &Health::min_proxies>},
 
     Setting{"control.socket", "", Type::kText, Concerns::kBoth, false, "PATH|@NAME|off", "",
             "/run/shoal/<role>-<gossip port>.sock, else @shoal/<role>-<gossip port>", "\"/run/shoal/web.sock\"",
@@ -379,11 +415,6 @@ constexpr std::array kSettings = {
 constexpr std::array kFutureKeys = {
     FutureKey{"haproxy.allow_addr", "", "a task's server has the task's own address"},
     FutureKey{"haproxy.mode", "", "servers are set through the runtime socket"},
-    FutureKey{"worker.socket", "--worker-socket", "the worker inherits the listening socket"},
-    FutureKey{"worker.health", "", "HAProxy's own check watches the worker"},
-    FutureKey{"worker.restart", "--restart", "when the worker ends, the task ends with its status"},
-    FutureKey{"worker.log", "", "the worker writes to stdout and stderr untouched"},
-    FutureKey{"worker.on_hup", "", "SIGHUP renews nothing"},
     FutureKey{"etcd.", "", "backends come from gossip alone"},
     FutureKey{"http.bind", "--http", "look at HAProxy and at the log"},
     FutureKey{"rpc.bind", "", "look from a serf agent in the same cluster"},

@@ -19,7 +19,9 @@ constexpr std::size_t kPoolNameBytesMax = 64;     // As the announce messages.
 constexpr std::size_t kPrefixBytesMax = 32;       // Leaves room for the rest of a server's name in 64.
 constexpr std::size_t kSocketPathBytesMax = 107;  // sun_path less its end.
 constexpr std::size_t kTagBytesMax = 255;
-constexpr std::size_t kLabelBytesMax = 255;      // One byte of the packet holds its length.
+constexpr std::size_t kLabelBytesMax = 255;  // One byte of the packet holds its length.
+constexpr std::size_t kHttpPathBytesMax = 1024;
+constexpr Duration kDelayMax = 1h;
 constexpr std::size_t kFilePathBytesMax = 4000;  // The kernel's 4,096 less the name of a file in it.
 
 template <typename Int>
@@ -31,6 +33,18 @@ bool parse_whole(std::string_view text, Int& out) {
 bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
          c == ':' || c == '-';
+}
+
+/// What stands after "http:". It goes into a request's first line as it is, so it is one word.
+std::string check_http_path(std::string_view path) {
+  if (path.substr(0, 2) == "//") return "names a host; the worker's own port is asked: write http:/path";
+  if (path.empty() || path[0] != '/') return "has no path that begins with a slash; write it as http:/healthz";
+  if (path.size() > kHttpPathBytesMax) return "has a path of more than 1024 bytes";
+  for (const char c : path) {
+    if (c <= ' ' || c > '~' || c == '#')
+      return "has a path with a byte that a URL cannot have; write it as %20 and the like";
+  }
+  return {};
 }
 
 /// A host name that a resolver could be asked for. Underscores are allowed: SRV names and container names have them.
@@ -227,6 +241,49 @@ std::string read_tag(std::string_view text, Tag& out) {
     return "sets the tag \"" + out.name + "\", which is shoal's own";
   if (has_control_bytes(text)) return "has a control character in it";
   if (out.name.size() > kTagBytesMax || out.value.size() > kTagBytesMax) return "is longer than 255 bytes on one side";
+  return {};
+}
+
+std::string read_ready(std::string_view text, Worker& out) {
+  constexpr std::string_view kHttp = "http:";
+  constexpr std::string_view kDelay = "delay:";
+  if (text == "auto") {
+    out.ready = Ready::kAuto;
+  } else if (text == "notify") {
+    out.ready = Ready::kNotify;
+  } else if (text == "tcp") {
+    out.ready = Ready::kTcp;
+  } else if (text.substr(0, kHttp.size()) == kHttp) {
+    if (std::string wrong = check_http_path(text.substr(kHttp.size())); !wrong.empty()) return wrong;
+    out.ready = Ready::kHttp;
+    out.ready_path = text.substr(kHttp.size());
+  } else if (text.substr(0, kDelay.size()) == kDelay) {
+    const auto delay = parse_duration(text.substr(kDelay.size()));
+    if (!delay || *delay > kDelayMax) return "has no delay up to 1h after the colon; write it as delay:1s";
+    out.ready = Ready::kDelay;
+    out.ready_delay = *delay;
+  } else {
+    return "is none of auto, notify, http:/path, tcp, delay:1s" +
+           did_you_mean(nearest(text, {"auto", "notify", "tcp", "http:/", "delay:1s"}));
+  }
+  return {};
+}
+
+std::string read_health(std::string_view text, Worker& out) {
+  constexpr std::string_view kHttp = "http:";
+  if (text == "off") {
+    out.health = WorkerHealth::kOff;
+  } else if (text == "tcp") {
+    out.health = WorkerHealth::kTcp;
+  } else if (text == "queue") {
+    out.health = WorkerHealth::kQueue;
+  } else if (text.substr(0, kHttp.size()) == kHttp) {
+    if (std::string wrong = check_http_path(text.substr(kHttp.size())); !wrong.empty()) return wrong;
+    out.health = WorkerHealth::kHttp;
+    out.health_path = text.substr(kHttp.size());
+  } else {
+    return "is none of off, http:/path, tcp, queue" + did_you_mean(nearest(text, {"off", "tcp", "queue", "http:/"}));
+  }
   return {};
 }
 

@@ -29,6 +29,10 @@ namespace shoal::config {
 [[nodiscard]] std::string read_tag(std::string_view text, Tag& out);
 /// "SIGQUIT" or "QUIT".
 [[nodiscard]] std::string read_signal(std::string_view text, int& out);
+/// "auto", "notify", "http:/path", "tcp" or "delay:1s"; the path and the delay go into their own fields.
+[[nodiscard]] std::string read_ready(std::string_view text, Worker& out);
+/// "off", "http:/path", "tcp" or "queue".
+[[nodiscard]] std::string read_health(std::string_view text, Worker& out);
 /// Base64 of 16, 24 or 32 bytes. What is wrong never shows the text.
 [[nodiscard]] std::string read_key(std::string_view text, std::vector<std::uint8_t>& out);
 /// A directory; empty for "off" and for an empty text.

@@ -40,11 +40,11 @@
 #include <cstdint>
 #include <variant>
 
+#include "base/backoff.h"
 #include "base/check.h"
 #include "base/containers.h"
 #include "base/rng.h"
 #include "base/time.h"
-#include "keeper/backoff.h"
 
 namespace shoal::keeper {
 

@@ -21,7 +21,7 @@ struct ServiceListener {
 [[nodiscard]] Result<ServiceListener> listen_service(const Endpoint& local, int backlog);
 
 /// Binds without listening and sets SO_REUSEADDR afterwards, so that the port stays ours until a worker that sets
-/// SO_REUSEADDR itself binds it.
+/// SO_REUSEADDR itself binds it. Old connections of a worker that has gone do not keep us from it.
 [[nodiscard]] Result<ServiceListener> reserve_port(const Endpoint& local);
 
 /// How many connections wait to be accepted. From TCP_INFO, where a listening socket reports its queue's length in

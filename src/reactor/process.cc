@@ -35,6 +35,8 @@ struct Plan {
   char* const* envp;
   char* pid_text;  // Room for the child's pid behind "LISTEN_PID="; null when not wanted.
   int pass_fd;
+  int stdout_fd;
+  int stderr_fd;
   int error_fd;
   int fd_end;  // Above every descriptor that is open.
   int ignored_signal;
@@ -80,6 +82,9 @@ int become(const Plan& plan) {
     if (::getppid() != plan.parent) return ESRCH;
   }
   if (plan.pid_text != nullptr) write_decimal(plan.pid_text, ::getpid());
+  // Before the listener, which may take the number of one of them.
+  if (plan.stdout_fd >= 0 && ::dup2(plan.stdout_fd, STDOUT_FILENO) < 0) return errno;
+  if (plan.stderr_fd >= 0 && ::dup2(plan.stderr_fd, STDERR_FILENO) < 0) return errno;
   if (plan.pass_fd == kListenerFd) {
     if (::fcntl(kListenerFd, F_SETFD, 0) != 0) return errno;
   } else if (plan.pass_fd >= 0) {
@@ -187,6 +192,8 @@ Result<pid_t> spawn(const SpawnOptions& options) {
                   .envp = envp.data(),
                   .pid_text = options.pass_fd >= 0 ? env.back().data() + sizeof kListenPid - 1 : nullptr,
                   .pass_fd = options.pass_fd,
+                  .stdout_fd = options.stdout_fd,
+                  .stderr_fd = options.stderr_fd,
                   .error_fd = write_end.get(),
                   .fd_end = end_of_open_fds(),
                   .ignored_signal = options.ignored_signal,

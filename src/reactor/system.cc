@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -116,19 +118,66 @@ LogSink::LogSink(int fd) : fd_(fd) {
   is_socket_ = ::fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
 }
 
+LogSink::Fits LogSink::fits(Duration wait_most) const {
+  pollfd ready{fd_, POLLOUT, 0};
+  if (::poll(&ready, 1, static_cast<int>(to_ms(wait_most))) != 1) return Fits::kNotYet;
+  return (ready.revents & POLLOUT) != 0 ? Fits::kNow : Fits::kNever;  // Nobody reads any more.
+}
+
 // A pipe that polls as writable has room for PIPE_BUF bytes (4,096), which is as long as a line may be, so the write
 // below does not wait (unless another writer of the same pipe is faster; it then waits for one line's room). A line
 // that a socket took only in part is cut.
-void LogSink::write(std::string_view line) {
-  pollfd ready{fd_, POLLOUT, 0};
-  if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
-    ++dropped_;
-    return;
-  }
+bool LogSink::write_now(std::string_view line) {
   line = line.substr(0, PIPE_BUF);
   const ssize_t size = is_socket_ ? ::send(fd_, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
                                   : ::write(fd_, line.data(), line.size());
-  if (size < static_cast<ssize_t>(line.size())) ++dropped_;
+  return size == static_cast<ssize_t>(line.size());
+}
+
+void LogSink::write(std::string_view line) {
+  if (waiting() > 0) flush();
+  if (waiting() == 0 && fits() == Fits::kNow) {
+    if (!write_now(line)) ++dropped_;
+  } else {
+    wait_in_line(line);
+  }
+}
+
+void LogSink::keep(std::size_t bytes) { kept_.emplace(bytes); }
+
+void LogSink::wait_in_line(std::string_view line) {
+  if (!kept_ || line.size() > kept_->size() - waiting()) {
+    ++dropped_;
+    return;
+  }
+  std::uint8_t* const memory = kept_->bytes().data();
+  if (line.size() > kept_->size() - end_) {
+    std::memmove(memory, memory + begin_, waiting());
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  std::memcpy(memory + end_, line.data(), line.size());
+  end_ += line.size();
+}
+
+void LogSink::flush() {
+  while (waiting() > 0 && fits() == Fits::kNow) {
+    const std::string_view all = as_text(kept_->bytes()).substr(begin_, waiting());
+    const std::string_view line = all.substr(0, all.find('\n') + 1);  // Each ends in one, and has no other.
+    if (!write_now(line)) ++dropped_;
+    begin_ += line.size();
+  }
+  if (waiting() == 0) begin_ = end_ = 0;
+}
+
+bool LogSink::flush_within(Duration most) {
+  const auto began = std::chrono::steady_clock::now();
+  while (waiting() > 0) {
+    const Duration left = most - std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - began);
+    if (left <= Duration{} || fits(std::min(left, Duration(10ms))) == Fits::kNever) return false;
+    flush();
+  }
+  return true;
 }
 
 }  // namespace shoal::reactor

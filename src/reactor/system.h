@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/containers.h"
 #include "base/endpoint.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace shoal::reactor {
 
@@ -50,7 +52,8 @@ struct Interface {
 void fill_standard_descriptors();
 
 /// Log lines to a descriptor that is shared with others (stderr), without ever waiting: where a line does not fit now,
-/// it is dropped and counted. O_NONBLOCK is not set, since the worker writes to the same open file.
+/// it is kept, if so wished, or dropped and counted. O_NONBLOCK is not set, since the worker writes to the same open
+/// file.
 class LogSink {
  public:
   explicit LogSink(int fd);
@@ -59,10 +62,26 @@ class LogSink {
   void write(std::string_view line);
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
+  /// From now on lines that do not fit wait, in this order and at most so many bytes. Nothing here looks whether they
+  /// fit by now: somebody calls `flush` again and again while any are waiting.
+  void keep(std::size_t bytes);
+  void flush();
+  /// For the way out: waits for the reader, so long at most. False when lines are left.
+  [[nodiscard]] bool flush_within(Duration most);
+  [[nodiscard]] std::size_t waiting() const { return end_ - begin_; }
+
  private:
+  enum class Fits : std::uint8_t { kNow, kNotYet, kNever };
+  [[nodiscard]] Fits fits(Duration wait_most = {}) const;
+  bool write_now(std::string_view line);
+  void wait_in_line(std::string_view line);
+
   int fd_;
   bool is_socket_;
   std::uint64_t dropped_ = 0;
+  std::optional<Buffer> kept_;
+  std::size_t begin_ = 0;  // What is waiting, in kept_.
+  std::size_t end_ = 0;
 };
 
 }  // namespace shoal::reactor

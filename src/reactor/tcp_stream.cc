@@ -59,6 +59,8 @@ TcpStream::TcpStream(StreamPool& pool, std::uint32_t index)
           pool.loop_, [](void* self, Watch::Ready ready) { static_cast<TcpStream*>(self)->on_ready(ready); }, this),
       index_(index) {}
 
+Endpoint TcpStream::local() const { return bound_endpoint(watch_.fd()); }
+
 void TcpStream::write(Bytes bytes) {
   SHOAL_ASSERT(is_open() && !is_writing() && !shutdown_wanted_ && !bytes.empty());
   // Sent when the loop says that there is room, so that on_written never comes inside this call.

@@ -58,6 +58,8 @@ class TcpStream {
   /// Unique for each use of the slot.
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] const Endpoint& peer() const { return peer_; }
+  /// Our own end. REQUIRES: not free.
+  [[nodiscard]] Endpoint local() const;
   [[nodiscard]] bool is_free() const { return state_ == State::kFree; }
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen; }
   [[nodiscard]] bool is_writing() const { return !unsent_.empty(); }

@@ -1,99 +1,42 @@
+// The inputs, and what happens from the first start on until a stop begins.
 #include "task/supervisor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal::task {
 namespace {
 
-constexpr Duration kBudgetMin = 500ms;
-constexpr Duration kPlatformReserve = 2s;  // Between our exit and the platform's SIGKILL.
-constexpr Duration kAfterDrain = 8s;       // What a long budget keeps back for everything behind the drain.
-constexpr Duration kAfterKill = 3s;        // What is kept back for the kernel, the leave and the exit.
-constexpr Duration kLeaveHeadStart = 1s;   // For a sidecar that learns of our end by the leave alone.
-constexpr std::int32_t kSigKill = 9;       // By number: no core includes a system header.
-constexpr std::int32_t kSigTerm = 15;
-constexpr std::int32_t kSignalBase = 128;
+// How long a worker that is to be replaced may finish what it has, before it is told to stop and finishes the rest.
+constexpr Duration kEmptyMost = 5s;
+// See the header.
+constexpr Duration kAsideMost = 1s;
+constexpr Duration kReturnMost = 1s;
+// For HAProxy to see that the old generation's connections are closed: it keeps them over a maintenance, and would send
+// the first requests after it there.
+constexpr Duration kReturnAfter = 100ms;
 constexpr std::int32_t kExitTemporary = 75;  // EX_TEMPFAIL
+
+Renewal::Options renewal_options(const Supervisor::Options& options) {
+  Renewal::Options out;
+  out.ready_timeout = options.ready_timeout;
+  out.end_grace = stop_budget(options.drain_timeout, options.stop_timeout).kill_at;
+  out.stop_signal = options.stop_signal;
+  out.signals_leader_only = options.signals_leader_only;
+  return out;
+}
 
 }  // namespace
 
-StopBudget stop_budget(Duration drain_timeout, Duration stop_timeout) {
-  StopBudget budget;
-  budget.total = std::max(kBudgetMin, std::min(drain_timeout, stop_timeout - kPlatformReserve));
-  budget.drain_share = std::max(budget.total / 5 * 3, budget.total - kAfterDrain);
-  budget.kill_at = budget.total - std::min(kAfterKill, budget.total / 5);
-  return budget;
-}
+using Kind = Note::Kind;
 
-// One row a state, one column an event, in the order of the enums. `ignore` means that the event is normal there and
-// asks for nothing; `unexpected` that it cannot happen, which is logged when it does.
-struct Supervisor::Table {
-  using S = Supervisor;
-  static constexpr Action kNo = &S::unexpected;
-  static constexpr Action kOk = &S::ignore;
-  // clang-format off
-  static constexpr std::array<Row, kStates> kActions = {{
-    // Idle
-    {&S::spawn, kNo, kNo, kNo, kNo,                                                       // start, worker: started, not started, ready, exited
-     &S::exit_unstarted, &S::exit_unstarted,                                              // stop, stop fast
-     kNo, kNo, kNo, kOk,                                                                  // drained, unconfirmed, left, signal
-     kNo, kNo, kNo, kNo, kNo, kNo},                                                       // ready, share, head start, leave, kill, budget
-    // Spawning
-    {kNo, &S::note_started, &S::worker_not_started, kNo, &S::worker_died,
-     &S::stop_without_drain, &S::stop_without_drain,
-     kNo, kNo, kNo, kOk,
-     &S::give_up_starting, kNo, kNo, kNo, kNo, kNo},
-    // Starting
-    {kNo, kNo, &S::worker_not_started, &S::announce, &S::worker_died,
-     &S::stop_without_drain, &S::stop_without_drain,
-     kNo, kNo, kNo, &S::pass_signal_on,
-     &S::give_up_starting, kNo, kNo, kNo, kNo, kNo},
-    // Ready
-    {kNo, kNo, kNo, kOk, &S::announced_worker_died,
-     &S::begin_drain, &S::depart_and_stop,
-     kNo, kNo, kNo, &S::pass_signal_on,
-     kNo, kNo, kNo, kNo, kNo, kNo},
-    // Draining
-    {kNo, kNo, kNo, kOk, &S::worker_died,
-     &S::cut_drain, &S::cut_drain,
-     &S::drained, &S::drained_unconfirmed, kNo, &S::pass_signal_on,
-     kNo, &S::cut_drain_leave_first, kNo, kNo, &S::kill, &S::abandon},
-    // LeavingFirst
-    {kNo, kNo, kNo, kOk, &S::worker_stopped,
-     &S::send_stop_signal, &S::send_stop_signal,
-     &S::send_stop_signal, kOk, &S::note_left, &S::pass_signal_on,
-     kNo, kNo, &S::send_stop_signal, &S::cut_leave, &S::kill, &S::abandon},
-    // Stopping
-    {kNo, &S::stop_late_starter, &S::worker_not_started, kOk, &S::worker_stopped,
-     &S::note_request, &S::note_request,
-     kOk, kOk, &S::note_left, &S::pass_signal_on,
-     kNo, kNo, kNo, &S::cut_leave, &S::kill, &S::abandon},
-    // Killing
-    {kNo, &S::kill_late_starter, &S::worker_not_started, kOk, &S::worker_stopped,
-     &S::note_request, &S::note_request,
-     kOk, kOk, &S::note_left, kOk,
-     kNo, kNo, kNo, &S::cut_leave, kNo, &S::abandon},
-    // Leaving: an exec that failed is told twice, by the pipe and by the child's exit.
-    {kNo, &S::kill_late_starter, kOk, kOk, kOk,
-     &S::note_request, &S::note_request,
-     kOk, kOk, &S::left_last, kOk,
-     kNo, kNo, kNo, &S::cut_leave_last, kNo, &S::abandon},
-    // Done
-    {kNo, &S::kill_late_starter, kOk, kOk, kOk,
-     kOk, kOk,
-     kOk, kOk, kOk, kOk,
-     kNo, kNo, kNo, kNo, kNo, kNo},
-  }};
-  // clang-format on
-};
-
-void Supervisor::happen(Instant now, Event event, SupervisorOutbox& out) {
-  input_.event = event;
-  // A row that is too short ends in null: the test of all states by all events finds it (a static_assert cannot, since
-  // under UBSan g++ 12 does not take the comparison for a constant).
-  const Action action = Table::kActions[index_of(state_)][static_cast<std::size_t>(event)];
-  SHOAL_ASSERT(action != nullptr);
-  (this->*action)(now, out);
+Supervisor::Supervisor(const Options& options, Rng rng, Instant now)
+    : options_(options),
+      rng_(rng),
+      now_(now),
+      budget_(stop_budget(options.drain_timeout, options.stop_timeout)),
+      renewal_(renewal_options(options)) {
+  deadlines_.fill(kNever);
 }
 
 void Supervisor::tick(Instant now, const SupervisorOutbox& out) {
@@ -109,28 +52,70 @@ void Supervisor::start(Instant now, SupervisorOutbox& out) {
   happen(now, Event::kStart, out);
 }
 
-void Supervisor::on_worker_started(Instant now, std::int32_t pid, SupervisorOutbox& out) {
+void Supervisor::on_worker_started(Instant now, std::uint32_t generation, SupervisorOutbox& out) {
   tick(now, out);
-  SHOAL_ASSERT(pid > 0);
-  input_.number = pid;
-  happen(now, Event::kWorkerStarted, out);
+  if (generation == worker_.generation) return happen(now, Event::kWorkerStarted, out);
+  renewal_.on_started(now, generation, out);
 }
 
-void Supervisor::on_worker_failed(Instant now, std::int32_t exit_code, SupervisorOutbox& out) {
+void Supervisor::on_worker_failed(Instant now, std::uint32_t generation, std::int32_t exit_code,
+                                  SupervisorOutbox& out) {
   tick(now, out);
   input_.number = exit_code;
-  happen(now, Event::kWorkerNotStarted, out);
+  if (generation == worker_.generation) return happen(now, Event::kWorkerNotStarted, out);
+  const bool was_there = !renewal_.is_over();
+  renewal_.on_failed(now, generation, exit_code, out);
+  after_renewal(now, was_there, out);
 }
 
-void Supervisor::on_worker_ready(Instant now, SupervisorOutbox& out) {
+void Supervisor::on_worker_ready(Instant now, std::uint32_t generation, SupervisorOutbox& out) {
   tick(now, out);
-  happen(now, Event::kWorkerReady, out);
+  if (generation == worker_.generation) return happen(now, Event::kWorkerReady, out);
+  if (renewal_.is_coming() && generation == renewal_.generation()) happen(now, Event::kNewReady, out);
 }
 
-void Supervisor::on_worker_exit(Instant now, WorkerExit exit, SupervisorOutbox& out) {
+void Supervisor::on_worker_exit(Instant now, std::uint32_t generation, WorkerExit exit, SupervisorOutbox& out) {
   tick(now, out);
   input_.exit = exit;
-  happen(now, Event::kWorkerExited, out);
+  if (generation == worker_.generation) return happen(now, Event::kWorkerExited, out);
+  renewal_.on_exit(now, generation, exit, out);
+}
+
+void Supervisor::on_worker_gone(Instant now, std::uint32_t generation, SupervisorOutbox& out) {
+  tick(now, out);
+  if (generation == worker_.generation) return happen(now, Event::kWorkerGone, out);
+  const bool was_there = !renewal_.is_over();
+  renewal_.on_gone(now, generation, out);
+  after_renewal(now, was_there, out);
+}
+
+void Supervisor::after_renewal(Instant now, bool was_there, SupervisorOutbox& out) {
+  if (was_there && renewal_.is_over()) happen(now, Event::kOtherGone, out);
+}
+
+void Supervisor::on_unhealthy(Instant now, SupervisorOutbox& out) {
+  tick(now, out);
+  happen(now, Event::kUnhealthy, out);
+}
+
+void Supervisor::on_healthy(Instant now, SupervisorOutbox& out) {
+  tick(now, out);
+  happen(now, Event::kHealthy, out);
+}
+
+void Supervisor::restart_worker(Instant now, SupervisorOutbox& out) {
+  tick(now, out);
+  happen(now, Event::kReplace, out);
+}
+
+void Supervisor::renew(Instant now, SupervisorOutbox& out) {
+  tick(now, out);
+  happen(now, Event::kRenew, out);
+}
+
+void Supervisor::on_aside(Instant now, SupervisorOutbox& out) {
+  tick(now, out);
+  happen(now, Event::kAside, out);
 }
 
 void Supervisor::on_stop_signal(Instant now, bool fast, SupervisorOutbox& out) {
@@ -156,279 +141,322 @@ void Supervisor::on_forward_signal(Instant now, std::int32_t signal, SupervisorO
 
 void Supervisor::on_deadline(Instant now, SupervisorOutbox& out) {
   tick(now, out);
+  give_time_after_standstill(now);
   // In the order in which they were due, so that a late call goes through the phases like a punctual one.
   for (;;) {
     const auto due = std::min_element(deadlines_.begin(), deadlines_.end());
-    if (*due > now) return;
+    if (earlier(*due, renewal_.next_deadline()) > now) return;
+    if (renewal_.next_deadline() < *due) {
+      renewal_.on_deadline(now, out);
+      after_renewal(now, true, out);
+      continue;
+    }
     *due = kNever;
     const auto timer = static_cast<std::size_t>(due - deadlines_.begin());
     happen(now, static_cast<Event>(static_cast<std::size_t>(Event::kReadyTimeout) + timer), out);
   }
 }
 
-Instant Supervisor::next_deadline() const { return *std::min_element(deadlines_.begin(), deadlines_.end()); }
+Instant Supervisor::next_deadline() const {
+  return earlier(*std::min_element(deadlines_.begin(), deadlines_.end()), renewal_.next_deadline());
+}
+
+// The worker, and those who are told of our leave, stood still like we did, or had no way to reach us.
+void Supervisor::give_time_after_standstill(Instant now) {
+  const Instant due = *std::min_element(deadlines_.begin(), deadlines_.end());
+  if (due > now || now - due <= kStoodStill) return;
+  for (const Timer timer : {Timer::kReady, Timer::kWorkerKill, Timer::kLeave, Timer::kKill}) {
+    if (deadline(timer) <= now) deadline(timer) = now + kStoodStill;
+  }
+  const Instant end = now + kStoodStill + kStoodStill / 2;
+  if (deadline(Timer::kBudget) < end) deadline(Timer::kBudget) = end;
+}
 
 // --- cells: start ------------------------------------------------------------------------------------------------
 
 void Supervisor::ignore(Instant /*now*/, SupervisorOutbox& /*out*/) {}
 
 void Supervisor::unexpected(Instant now, SupervisorOutbox& out) {
-  note(Note::Kind::kUnexpected, now - started_,
-       static_cast<std::int32_t>(index_of(state_)) * 100 + static_cast<std::int32_t>(input_.event), out);
+  out.note(Kind::kUnexpected, now - started_,
+           static_cast<std::int32_t>(index_of(state_)) * 100 + static_cast<std::int32_t>(input_.event));
+}
+
+void Supervisor::spawn_first(Instant now, SupervisorOutbox& out) {
+  started_ = now;
+  spawn(now, out);
 }
 
 void Supervisor::spawn(Instant now, SupervisorOutbox& out) {
-  started_ = now;
+  worker_ = {};
+  worker_.generation = ++last_generation_;
+  worker_.life = Life::kSpawning;
+  worker_.since = now;
   state_ = State::kSpawning;
+  renewal_wanted_ = false;  // This one is as new as can be.
   // From here on, so that a fork or an exec that hangs is covered too.
   if (options_.ready_timeout > Duration{}) deadline(Timer::kReady) = now + options_.ready_timeout;
-  out.add(SpawnWorker{});
-}
-
-void Supervisor::exit_unstarted(Instant now, SupervisorOutbox& out) {
-  started_ = now;
-  begin_requested_stop(now, out);
-  close_listener(out);
-  finish_or_leave(now, out);
+  out.add(SpawnWorker{worker_.generation});
 }
 
 void Supervisor::note_started(Instant /*now*/, SupervisorOutbox& /*out*/) {
-  pid_ = input_.number;
+  has_run_ = true;
+  worker_.life = Life::kRuns;
   state_ = State::kStarting;
 }
 
 void Supervisor::announce(Instant now, SupervisorOutbox& out) {
   deadline(Timer::kReady) = kNever;
   state_ = State::kReady;
-  note(Note::Kind::kWorkerReady, now - started_, 0, out);
-  out.add(AnnounceReady{});
+  worker_.ready_at = now;
+  was_announced_ = true;
+  out.note(Kind::kWorkerReady, now - worker_.since);
+  say_ready(out);
+  begin_remembered(now, out);
 }
 
 void Supervisor::give_up_starting(Instant now, SupervisorOutbox& out) {
-  note(Note::Kind::kNotReadyInTime, now - started_, 0, out);
+  out.note(Kind::kNotReadyInTime, now - worker_.since);
+  if (options_.restart != Restart::kNever) return end_worker_by_force(now, out);
   own_code_ = kExitTemporary;
-  begin_stop(now);
+  begin_stop(now, out);
+  depart_at_once(out);
   send_stop_signal(now, out);
 }
 
-// --- cells: stop -------------------------------------------------------------------------------------------------
+// --- cells: restart ----------------------------------------------------------------------------------------------
 
-void Supervisor::begin_drain(Instant now, SupervisorOutbox& out) {
-  begin_requested_stop(now, out);
-  state_ = State::kDraining;
-  deadline(Timer::kDrainShare) = now + budget_.drain_share;
-  out.add(Depart{budget_.drain_share});
-}
-
-void Supervisor::stop_without_drain(Instant now, SupervisorOutbox& out) {
-  begin_requested_stop(now, out);
-  send_stop_signal(now, out);
-}
-
-void Supervisor::depart_and_stop(Instant now, SupervisorOutbox& out) {
-  begin_requested_stop(now, out);
-  out.add(Depart{Duration{}});
-  send_stop_signal(now, out);
-}
-
-void Supervisor::drained(Instant now, SupervisorOutbox& out) {
-  note(Note::Kind::kDrained, since_stop(now), 0, out);
-  send_stop_signal(now, out);
-}
-
-void Supervisor::drained_unconfirmed(Instant now, SupervisorOutbox& out) {
-  note(Note::Kind::kDrainedWithoutConfirmation, since_stop(now), 0, out);
-  leave_first(now, out);
-}
-
-void Supervisor::cut_drain(Instant now, SupervisorOutbox& out) {
-  note(Note::Kind::kDrainCutShort, since_stop(now), 0, out);
-  send_stop_signal(now, out);
-}
-
-void Supervisor::cut_drain_leave_first(Instant now, SupervisorOutbox& out) {
-  note(Note::Kind::kDrainCutShort, since_stop(now), 0, out);
-  leave_first(now, out);
-}
-
-// The listener first: with the worker's copy closed and ours open, the kernel would go on taking connections that
-// nobody accepts, and HAProxy's connect check would stay up.
-void Supervisor::send_stop_signal(Instant now, SupervisorOutbox& out) {
-  deadline(Timer::kDrainShare) = kNever;
-  deadline(Timer::kHeadStart) = kNever;
-  state_ = State::kStopping;
-  close_listener(out);
-  if (pid_ != 0) {
-    signal_group(options_.stop_signal, out);
-    note(Note::Kind::kStopSignalSent, since_stop(now), options_.stop_signal, out);
-  }
-  start_leave(now, out);
-}
-
-void Supervisor::stop_late_starter(Instant now, SupervisorOutbox& out) {
-  pid_ = input_.number;
-  signal_group(options_.stop_signal, out);
-  note(Note::Kind::kStopSignalSent, since_stop(now), options_.stop_signal, out);
-}
-
-void Supervisor::kill_late_starter(Instant now, SupervisorOutbox& out) {
-  pid_ = input_.number;
-  signal_group(kSigKill, out);
-  note(Note::Kind::kWorkerKilled, since_stop(now), kSigKill, out);
-}
-
-void Supervisor::kill(Instant now, SupervisorOutbox& out) {
-  deadline(Timer::kDrainShare) = kNever;
-  deadline(Timer::kHeadStart) = kNever;
-  state_ = State::kKilling;
-  close_listener(out);
-  if (pid_ != 0) {
-    signal_group(kSigKill, out);
-    note(Note::Kind::kWorkerKilled, since_stop(now), kSigKill, out);
-  }
-  start_leave(now, out);
-}
-
-void Supervisor::note_request(Instant /*now*/, SupervisorOutbox& /*out*/) { stop_requested_ = true; }
-
-void Supervisor::pass_signal_on(Instant /*now*/, SupervisorOutbox& out) {
-  if (pid_ != 0) signal_group(input_.number, out);
-}
-
-// --- cells: the worker's end -------------------------------------------------------------------------------------
-
-void Supervisor::worker_died(Instant now, SupervisorOutbox& out) {
-  begin_stop(now);
+void Supervisor::lose_worker(Instant now, SupervisorOutbox& out) {
+  if (!is_restarted_after(input_.exit)) return end_task_with_worker(now, out);
   take_exit(now, out);
-  close_listener(out);
-  finish_or_leave(now, out);
+  deadline(Timer::kReady) = kNever;
+  deadline(Timer::kReturn) = kNever;
+  if (options_.backlog_wait == Duration{} || said_ != Said::kReady) {
+    withdraw(now, out);
+  } else if (deadline(Timer::kBacklogWait) == kNever) {
+    deadline(Timer::kBacklogWait) = now + options_.backlog_wait;
+  }
+  if (!renewal_.is_coming()) return end_worker_by_force(now, out);
+  const Renewal::NewServing next = renewal_.take_over(now, worker_.generation, true, out);
+  worker_ = {};
+  worker_.generation = next.generation;
+  worker_.life = next.has_started ? Life::kRuns : Life::kSpawning;
+  worker_.since = now;
+  state_ = next.has_started ? State::kStarting : State::kSpawning;
+  deadline(Timer::kReady) = next.ready_by;
 }
 
-void Supervisor::announced_worker_died(Instant now, SupervisorOutbox& out) {
-  begin_stop(now);
-  out.add(Depart{Duration{}});
-  worker_died(now, out);
+bool Supervisor::is_restarted_after(WorkerExit exit) const {
+  switch (options_.restart) {
+    case Restart::kNever: return false;
+    case Restart::kOnFailure: return exit.is_failure();
+    case Restart::kAlways: return true;
+  }
+  SHOAL_UNREACHABLE();
 }
 
-void Supervisor::worker_stopped(Instant now, SupervisorOutbox& out) {
-  take_exit(now, out);
-  close_listener(out);
-  finish_or_leave(now, out);
-}
-
-void Supervisor::worker_not_started(Instant now, SupervisorOutbox& out) {
-  begin_stop(now);
-  pid_ = 0;
+// The first start shows whether the program is there at all; later it may be missing while it is being replaced.
+void Supervisor::not_started(Instant now, SupervisorOutbox& out) {
+  out.note(Kind::kWorkerNotStarted, now - worker_.since, input_.number);
+  deadline(Timer::kReady) = kNever;
+  if (has_run_ && options_.restart != Restart::kNever) return back_off(now, out);
+  begin_stop(now, out);
+  worker_is_gone();
   worker_code_ = input_.number;
-  note(Note::Kind::kWorkerNotStarted, now - started_, worker_code_, out);
+  depart_at_once(out);
   close_listener(out);
   finish_or_leave(now, out);
 }
 
-void Supervisor::abandon(Instant now, SupervisorOutbox& out) {
-  if (pid_ != 0) {
-    worker_code_ = kSignalBase + kSigKill;
-    note(Note::Kind::kWorkerAbandoned, since_stop(now), pid_, out);
+/// What is left of the worker is of no use: a new one follows when it is gone.
+void Supervisor::end_worker_by_force(Instant now, SupervisorOutbox& out) {
+  state_ = State::kEnding;
+  worker_.told = worker_.killed = true;
+  kill_group(out);
+  deadline(Timer::kWorkerKill) = now + kAbandonAfter;
+}
+
+void Supervisor::back_off(Instant now, SupervisorOutbox& out) {
+  const Duration was_ready = worker_.ready_at == kNever ? Duration{} : now - worker_.ready_at;
+  const Duration wait = backoff_.next(was_ready, rng_);
+  worker_is_gone();
+  state_ = State::kBackingOff;
+  deadline(Timer::kDrainShare) = kNever;
+  deadline(Timer::kWorkerKill) = kNever;
+  deadline(Timer::kBackoff) = now + wait;
+  out.note(Kind::kRestartDue, wait, static_cast<std::int32_t>(++restarts_));
+}
+
+void Supervisor::spawn_again(Instant now, SupervisorOutbox& out) {
+  deadline(Timer::kBackoff) = kNever;
+  spawn(now, out);
+}
+
+void Supervisor::withdraw(Instant now, SupervisorOutbox& out) {
+  deadline(Timer::kBacklogWait) = kNever;
+  deadline(Timer::kReturn) = kNever;
+  if (said_ != Said::kReady && said_ != Said::kUnready) return;
+  said_ = Said::kWithdrawn;
+  is_empty_ = false;
+  out.note(Kind::kWithdrawn, now - worker_.since);
+  out.add(Withdraw{budget_.drain_share});
+}
+
+void Supervisor::withdraw_overdue(Instant now, SupervisorOutbox& out) { withdraw(now, out); }
+
+void Supervisor::become_unhealthy(Instant /*now*/, SupervisorOutbox& out) {
+  state_ = State::kUnhealthy;
+  deadline(Timer::kReturn) = kNever;
+  said_ = Said::kUnready;
+  out.add(SayUnready{});
+}
+
+void Supervisor::become_healthy(Instant /*now*/, SupervisorOutbox& out) {
+  state_ = State::kReady;
+  say_ready(out);
+}
+
+void Supervisor::note_empty(Instant /*now*/, SupervisorOutbox& /*out*/) { is_empty_ = true; }
+
+void Supervisor::replace(Instant now, SupervisorOutbox& out) {
+  out.note(Kind::kRestartWanted, now - worker_.since);
+  withdraw(now, out);
+  if (renewal_.is_coming()) {  // A replacement is on its way; should it fail, health will ask again.
+    state_ = State::kUnhealthy;
+    return;
   }
-  if (leave_ == Leave::kUnderWay) note(Note::Kind::kLeaveCutShort, since_stop(now), 0, out);
-  done(out);
+  state_ = State::kEnding;
+  if (is_empty_) return tell_ending(now, out);
+  deadline(Timer::kDrainShare) = now + std::min(budget_.drain_share, kEmptyMost);
 }
 
-// --- cells: the leave --------------------------------------------------------------------------------------------
-
-void Supervisor::note_left(Instant now, SupervisorOutbox& out) {
-  if (leave_ == Leave::kOver) return;  // After it was cut short.
-  leave_ = Leave::kOver;
-  deadline(Timer::kLeave) = kNever;
-  note(Note::Kind::kLeft, since_stop(now), 0, out);
+void Supervisor::tell_ending(Instant now, SupervisorOutbox& out) {
+  deadline(Timer::kDrainShare) = kNever;
+  if (worker_.told) return;
+  worker_.told = true;
+  signal_worker(options_.stop_signal, out);
+  out.note(Kind::kToldToEnd, now - worker_.since, options_.stop_signal);
+  deadline(Timer::kWorkerKill) = now + budget_.kill_at;
 }
 
-void Supervisor::left_last(Instant now, SupervisorOutbox& out) {
-  note_left(now, out);
-  done(out);
+void Supervisor::ending_exited(Instant now, SupervisorOutbox& out) {
+  take_exit(now, out);
+  if (!worker_.told) end_worker_by_force(now, out);
 }
 
-void Supervisor::cut_leave(Instant now, SupervisorOutbox& out) {
-  leave_ = Leave::kOver;
-  note(Note::Kind::kLeaveCutShort, since_stop(now), 0, out);
+void Supervisor::kill_ending(Instant now, SupervisorOutbox& out) {
+  if (worker_.killed) {
+    out.note(Kind::kGroupAbandoned, now - worker_.since, static_cast<std::int32_t>(worker_.generation));
+    return back_off(now, out);
+  }
+  out.note(Kind::kEndedByForce, now - worker_.since);
+  end_worker_by_force(now, out);
 }
 
-void Supervisor::cut_leave_last(Instant now, SupervisorOutbox& out) {
-  cut_leave(now, out);
-  done(out);
+// --- cells: renewal ----------------------------------------------------------------------------------------------
+
+void Supervisor::remember_renewal(Instant now, SupervisorOutbox& out) {
+  renewal_wanted_ = true;
+  out.note(Kind::kRenewalRemembered, now - worker_.since);
+}
+
+void Supervisor::begin_renewal(Instant now, SupervisorOutbox& out) {
+  if (!renewal_.is_over()) return remember_renewal(now, out);
+  renewal_wanted_ = false;
+  renewal_.begin(now, ++last_generation_, out);
+}
+
+void Supervisor::begin_remembered(Instant now, SupervisorOutbox& out) {
+  if (renewal_wanted_ && renewal_.is_over()) begin_renewal(now, out);
+}
+
+void Supervisor::step_aside(Instant now, SupervisorOutbox& out) {
+  renewal_.on_ready();
+  if (said_ != Said::kReady) return change(now, false, out);  // Out of rotation anyhow, or about to return.
+  state_ = State::kChanging;
+  said_ = Said::kUnready;
+  deadline(Timer::kAside) = now + kAsideMost;
+  out.add(SayUnready{});
+}
+
+void Supervisor::wait_until_empty(Instant now, SupervisorOutbox& out) {
+  if (said_ != Said::kUnready) return;
+  withdraw(now, out);
+  deadline(Timer::kAside) = now + kEmptyMost;
+}
+
+void Supervisor::hand_over(Instant now, SupervisorOutbox& out) {
+  deadline(Timer::kAside) = kNever;
+  if (renewal_.is_coming()) return change(now, false, out);
+  state_ = State::kReady;  // It has exited meanwhile.
+  return_to_ready(now, out);
+}
+
+/// The new generation becomes the serving one. It is announced again when the old one is gone.
+void Supervisor::change(Instant now, bool old_has_exited, SupervisorOutbox& out) {
+  deadline(Timer::kAside) = kNever;
+  const Renewal::NewServing next = renewal_.take_over(now, worker_.generation, old_has_exited, out);
+  worker_ = {};
+  worker_.generation = next.generation;
+  worker_.life = Life::kRuns;
+  worker_.since = worker_.ready_at = now;
+  state_ = State::kReady;
+  deadline(Timer::kReturn) = now + kReturnMost;
+}
+
+void Supervisor::other_gone(Instant now, SupervisorOutbox& out) {
+  if (state_ == State::kChanging) return hand_over(now, out);
+  if (state_ == State::kReady && said_ != Said::kReady) {
+    deadline(Timer::kReturn) = now + kReturnAfter;
+    return;
+  }
+  begin_remembered(now, out);
+}
+
+void Supervisor::return_to_ready(Instant now, SupervisorOutbox& out) {
+  if (said_ != Said::kReady) say_ready(out);
+  begin_remembered(now, out);
+}
+
+void Supervisor::say_ready(SupervisorOutbox& out) {
+  deadline(Timer::kBacklogWait) = kNever;
+  deadline(Timer::kReturn) = kNever;
+  said_ = Said::kReady;
+  out.add(AnnounceReady{});
+}
+
+// The new one is ready: nothing is lost, whatever the restart policy says.
+void Supervisor::old_died_in_change(Instant now, SupervisorOutbox& out) {
+  if (!renewal_.is_coming()) return lose_worker(now, out);
+  out.note(Kind::kWorkerExited, now - worker_.since, input_.exit.shell_code());
+  change(now, true, out);
 }
 
 // --- what the cells are made of ----------------------------------------------------------------------------------
 
-void Supervisor::begin_stop(Instant now) {
-  if (stop_began_ != kNever) return;
-  stop_began_ = now;
-  budget_ = stop_budget(options_.drain_timeout, options_.stop_timeout);
-  deadline(Timer::kReady) = kNever;
-  deadline(Timer::kKill) = now + budget_.kill_at;
-  deadline(Timer::kBudget) = now + budget_.total;
+void Supervisor::signal_worker(std::int32_t signal, SupervisorOutbox& out) {
+  if (worker_.life != Life::kRuns) return;
+  out.add(SignalWorker{worker_.generation, signal, !options_.signals_leader_only});
 }
 
-void Supervisor::begin_requested_stop(Instant now, SupervisorOutbox& out) {
-  stop_requested_ = true;
-  begin_stop(now);
-  note(Note::Kind::kStopRequested, now - started_, input_.event == Event::kStopFast ? 1 : 0, out);
-}
-
-void Supervisor::leave_first(Instant now, SupervisorOutbox& out) {
-  deadline(Timer::kDrainShare) = kNever;
-  state_ = State::kLeavingFirst;
-  // A small budget gives half of what is left before SIGKILL.
-  const Duration left = std::max(Duration{}, stop_began_ + budget_.kill_at - now);
-  deadline(Timer::kHeadStart) = now + std::min(kLeaveHeadStart, left / 2);
-  start_leave(now, out);
-}
-
-void Supervisor::start_leave(Instant now, SupervisorOutbox& out) {
-  if (leave_ != Leave::kNotYet) return;
-  leave_ = Leave::kUnderWay;
-  deadline(Timer::kLeave) = earlier(now + options_.leave_timeout, stop_began_ + budget_.total);
-  out.add(StartLeave{});
-}
-
-void Supervisor::close_listener(SupervisorOutbox& out) {
-  if (listener_closed_) return;
-  listener_closed_ = true;
-  out.add(CloseListener{});
-}
-
-void Supervisor::signal_group(std::int32_t signal, SupervisorOutbox& out) { out.add(SignalWorkerGroup{pid_, signal}); }
-
-void Supervisor::finish_or_leave(Instant now, SupervisorOutbox& out) {
-  deadline(Timer::kDrainShare) = kNever;
-  deadline(Timer::kHeadStart) = kNever;
-  deadline(Timer::kKill) = kNever;
-  if (leave_ == Leave::kOver) return done(out);
-  state_ = State::kLeaving;
-  start_leave(now, out);
+void Supervisor::kill_group(SupervisorOutbox& out) {
+  worker_.killed = true;
+  if (worker_.life == Life::kRuns || worker_.life == Life::kExited) {
+    out.add(SignalWorker{worker_.generation, kSigKill, true});
+  }
 }
 
 void Supervisor::take_exit(Instant now, SupervisorOutbox& out) {
-  pid_ = 0;
-  worker_code_ = input_.exit.by_signal ? kSignalBase + input_.exit.number : input_.exit.number;
-  note(Note::Kind::kWorkerExited, since_stop(now), worker_code_, out);
+  worker_.life = Life::kExited;
+  const std::int32_t code = input_.exit.shell_code();
+  worker_code_ = is_stopping() ? code : 0;  // Else a new one follows, and this end is not the task's.
+  out.note(Kind::kWorkerExited, is_stopping() ? since_stop(now) : now - worker_.since, code);
 }
 
-void Supervisor::done(SupervisorOutbox& out) {
-  deadlines_.fill(kNever);
-  state_ = State::kDone;
-  out.add(Exit{exit_code()});
-}
+void Supervisor::worker_is_gone() { worker_.life = Life::kNone; }
 
-std::int32_t Supervisor::exit_code() const {
-  if (own_code_ >= 0) return own_code_;
-  const bool stopped_as_asked =
-      worker_code_ == kSignalBase + kSigTerm || worker_code_ == kSignalBase + options_.stop_signal;
-  return stop_requested_ && stopped_as_asked ? 0 : worker_code_;
-}
-
-void Supervisor::note(Note::Kind kind, Duration elapsed, std::int32_t number, SupervisorOutbox& out) {
-  out.add(Note{kind, elapsed, number});
+void Supervisor::pass_signal_on(Instant /*now*/, SupervisorOutbox& out) {
+  signal_worker(input_.number, out);
+  renewal_.pass_on(input_.number, out);
 }
 
 }  // namespace shoal::task

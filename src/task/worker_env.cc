@@ -34,9 +34,11 @@ std::vector<std::string> worker_environment(const WorkerSurroundings& surroundin
   }
   out.push_back("SHOAL_PORT=" + std::to_string(surroundings.port));
   out.push_back("SHOAL_ADDR=" + std::string(to_text(surroundings.addr).view()));
-  out.push_back("SHOAL_LISTENER_FD=" + std::to_string(kListenerFd));
-  out.push_back("LISTEN_FDS=1");
-  out.push_back("LISTEN_FDNAMES=shoal");
+  if (surroundings.socket_is_passed) {
+    out.push_back("SHOAL_LISTENER_FD=" + std::to_string(kListenerFd));
+    out.push_back("LISTEN_FDS=1");
+    out.push_back("LISTEN_FDNAMES=shoal");
+  }
   if (!surroundings.notify_socket.empty()) out.push_back("NOTIFY_SOCKET=" + surroundings.notify_socket);
   return out;
 }

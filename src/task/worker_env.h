@@ -18,6 +18,7 @@ inline constexpr int kListenerFd = 3;
 struct WorkerSurroundings {
   IpAddress addr;  // The address that peers reach.
   std::uint16_t port = 0;
+  bool socket_is_passed = true;                     // Else the worker binds `port` itself, and gets no descriptor.
   std::string notify_socket;                        // Empty = none.
   std::span<const char* const> parent_environment;  // "KEY=value"; a terminating nullptr is not part of it.
 };

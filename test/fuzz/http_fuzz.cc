@@ -1,11 +1,14 @@
 // The control socket: a request is read the same however it is cut, ends in a route with a body or in an answer of 4xx
-// or 5xx, and what a body says is taken or refused in words. Then the client's side, which reads answers.
+// or 5xx, and what a body says is taken or refused in words. Then the clients' side, which
+// reads answers: the control socket's, and the probe of a worker.
 #include <string>
 
 #include "admin/api.h"
 #include "admin/http_client.h"
 #include "admin/http_request.h"
+#include "admin/status.h"
 #include "base/check.h"
+#include "base/http_status.h"
 #include "input.h"
 #include "target.h"
 
@@ -80,11 +83,29 @@ void answers(Bytes all) {
   SHOAL_ASSERT(pieces.status() == whole.status() && pieces.body() == whole.body());
 }
 
+/// What a probe reads of a worker's answer: the same however it is cut, and no other status than our client finds.
+void statuses(Bytes all) {
+  HttpStatusReader whole, pieces;
+  const HttpStatusReader::State state = whole.on_bytes(all);
+  SHOAL_ASSERT(in_pieces(pieces, all, 1) == state && pieces.status() == whole.status());
+  if (state != HttpStatusReader::State::kComplete) return;
+  SHOAL_ASSERT(whole.status() >= 101 && whole.status() <= 599);
+}
+
 void read_answers(std::string_view text) {
   Status status;
   if (from_json(text, status)) {
     Status again;
     SHOAL_ASSERT(from_json(to_json(status), again) && again.members == status.members);
+    SHOAL_ASSERT(again.task.has_value() == status.task.has_value());
+    if (status.task) SHOAL_ASSERT(again.task->sidecars.size() == status.task->sidecars.size());
+    SHOAL_ASSERT(again.sidecar.has_value() == status.sidecar.has_value());
+    if (status.sidecar) SHOAL_ASSERT(again.sidecar->proxies.size() == status.sidecar->proxies.size());
+  }
+  Health health;
+  if (from_json(text, health)) {
+    Health again;
+    SHOAL_ASSERT(from_json(to_json(health), again) && again.healthy == health.healthy);
   }
   std::vector<Member> members;
   if (from_json(text, members)) {
@@ -116,6 +137,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text = fuzz::copy_of({data, size});
   requests(as_bytes(text));
   answers(as_bytes(text));
+  statuses(as_bytes(text));
   bodies(text);
   read_answers(text);
   if (size < 64) round_trip(text);

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
-"""An HTTP worker as a task's child: serves on descriptor 3, and writes down what happened to it.
+"""An HTTP worker as a task's child: serves on descriptor 3, or with --bind on SHOAL_PORT, and writes down what
+happened to it.
 
     worker.py --name NAME [--log FILE] [--slow MS] [--ask-on-term SOCKET POOL] [--exit-after SECONDS --status N]
-              [--never-accept] [--accept-after SECONDS] [--notify] [--ignore-term]
+              [--never-accept] [--accept-after SECONDS] [--notify] [--ignore-term] [--bind reuse|plain]
+              [--status-file FILE] [--listen-elsewhere PORT] [--one-at-a-time] [--notify-after SECONDS]
 
 Answers every request with its name and process id. `/slow?ms=N` answers after N milliseconds, `/exit?status=N` exits
-with that status after the answer; a websocket gets its own frames back. On SIGTERM it asks HAProxy first
-(--ask-on-term) whether it is still in its table, stops accepting, tells its websockets that it goes away, finishes what
-is in flight, and exits 0.
+with that status after the answer, `/status` has the status that stands in --status-file (200 without one); a websocket
+gets its own frames back. On SIGTERM it asks HAProxy first (--ask-on-term) whether it is still in its table, stops
+accepting, tells its websockets that it goes away, finishes what is in flight, and exits 0.
 
 The log has one JSON object a line: start (environment, descriptors), sigterm (how many websockets are open), end (how
 many requests, how many of them after SIGTERM).
@@ -51,12 +53,21 @@ def ask_haproxy(path, pool):
 class Server:
     def __init__(self, options, book):
         self.options, self.book = options, book
-        self.listener = socket.socket(fileno=3)
+        self.listener = self.bind() if options.bind or options.listen_elsewhere else socket.socket(fileno=3)
         self.lock = threading.Lock()
         self.busy = self.requests = self.after_term = 0
         self.terminated = False
         self.idle_connections, self.websockets = set(), set()
         self.wake = os.pipe()
+
+    def bind(self):
+        listener = socket.socket()
+        if self.options.bind == "reuse":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.options.listen_elsewhere or int(os.environ["SHOAL_PORT"])))
+        if not self.options.never_accept:
+            listener.listen(128)
+        return listener
 
     def accept(self):
         if self.options.accept_after:
@@ -69,6 +80,9 @@ class Server:
                 return
             connection, _ = self.listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.options.one_at_a_time:
+                self.serve(connection)
+                continue
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
@@ -124,14 +138,23 @@ class Server:
         if slow:
             time.sleep(slow / 1000)
         body = f"{self.options.name} {os.getpid()} {size}\n".encode()
-        keep = headers.get("connection", "").lower() != "close" and not self.terminated
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Worker: %s\r\nContent-Length: %d\r\n%s\r\n" % (
-            self.options.name.encode(), len(body), b"" if keep else b"Connection: close\r\n")
+        keep = (headers.get("connection", "").lower() != "close" and not self.terminated
+                and not self.options.one_at_a_time)
+        status = self.status() if path == "/status" else 200
+        head = b"HTTP/1.1 %d OK\r\nContent-Type: text/plain\r\nX-Worker: %s\r\nContent-Length: %d\r\n%s\r\n" % (
+            status, self.options.name.encode(), len(body), b"" if keep else b"Connection: close\r\n")
         connection.sendall(head + body)
         if path == "/exit":
             self.book.write("end", requests=self.requests, after_term=self.after_term, why="asked")
             os._exit(int(value.get("status", 0)))
         return rest, keep
+
+    def status(self):
+        try:
+            with open(self.options.status_file, encoding="ascii") as f:
+                return int(f.read() or 200)
+        except (OSError, TypeError):
+            return 200
 
     def echo(self, connection, headers, rest):
         """A websocket to its end; after SIGTERM it is told, and closed."""
@@ -179,6 +202,12 @@ class Server:
             time.sleep(0.005)
 
 
+def notify(book):
+    book.write("notified")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+
+
 def main():
     descriptors = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))  # The last is the look itself.
     parser = argparse.ArgumentParser()
@@ -192,6 +221,11 @@ def main():
     parser.add_argument("--accept-after", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--notify", action="store_true", help="says READY=1 at once")
     parser.add_argument("--ignore-term", action="store_true")
+    parser.add_argument("--bind", choices=("reuse", "plain"), help="binds for itself, with SO_REUSEADDR or without")
+    parser.add_argument("--status-file", help="what /status answers")
+    parser.add_argument("--listen-elsewhere", type=int, default=0, metavar="PORT", help="leaves descriptor 3 alone")
+    parser.add_argument("--one-at-a-time", action="store_true", help="one thread, one request, one connection")
+    parser.add_argument("--notify-after", type=float, metavar="SECONDS", help="says READY=1 so long after its start")
     options = parser.parse_args()
     book = Book(options.log)
     # Every thread inherits the mask; only the main one takes signals, by asking for them.
@@ -201,13 +235,14 @@ def main():
                      if s not in (signal.SIGPIPE, signal.SIGXFSZ) and signal.getsignal(s) == signal.SIG_IGN)
     server = Server(options, book)
     if options.notify:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-            s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+        notify(book)
     book.write("start", ppid=os.getppid(), pgid=os.getpgid(0), env=dict(os.environ), blocked=before, ignored=ignored,
-               port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(3),
+               port=server.listener.getsockname()[1], nonblocking=not os.get_blocking(server.listener.fileno()),
                fds=descriptors[:-1])
     if not options.never_accept:
         threading.Thread(target=server.accept, daemon=True).start()
+    if options.notify_after is not None:
+        threading.Timer(options.notify_after, notify, [book]).start()
     if options.exit_after is not None:
         if signal.sigtimedwait({signal.SIGTERM}, options.exit_after) is None:
             book.write("end", requests=server.requests, after_term=0, why="exit-after")

@@ -97,9 +97,13 @@ struct HaproxyProcess::Words {
   std::size_t size = 0;
 };
 
-ModelServer* ModelPool::find(std::string_view server) {
+ModelServer* ModelPool::find_named(std::string_view server) {
   const auto it = std::find_if(servers.begin(), servers.end(), [&](const ModelServer& s) { return s.name == server; });
-  if (it != servers.end()) return &*it;
+  return it == servers.end() ? nullptr : &*it;
+}
+
+ModelServer* ModelPool::find(std::string_view server) {
+  if (ModelServer* named = find_named(server)) return named;
   ModelServer* best = nullptr;
   const auto rank = [](const ModelServer& s) {
     return s.serves() ? 3 : !s.in_maintenance() ? 2 : s.in_flight() > 0 ? 1 : 0;
@@ -196,7 +200,7 @@ std::string HaproxyProcess::execute(Instant now, Hand hand, std::string_view lin
   if (slash == std::string_view::npos) return text("Require 'backend/server'.", true);
   ModelPool* pool = find_pool(words[2].substr(0, slash));
   if (pool == nullptr) return text("No such backend.", is_del);
-  ModelServer* server = pool->find(words[2].substr(slash + 1));
+  ModelServer* server = pool->find_named(words[2].substr(slash + 1));
   if (server == nullptr) return text("No such server.", is_del);
   if (is_del) return del(now, hand, *pool, *server);
   if (stopping) return "Proxy is disabled.\n";
@@ -297,7 +301,7 @@ std::string HaproxyProcess::add(Instant now, Hand hand, const Words& words) {
   }
   ModelServer server;
   server.name = words[2].substr(slash + 1);
-  if (pool->find(server.name) != nullptr) return "Already exists a server with the same name in backend.\n";
+  if (pool->find_named(server.name) != nullptr) return "Already exists a server with the same name in backend.\n";
   const std::size_t colon = std::min(words[3].rfind(':'), words[3].size() - 1);
   server.address = words[3].substr(0, colon);
   if (server.address.size() > 2 && server.address.front() == '[') {

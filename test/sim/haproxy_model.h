@@ -66,6 +66,8 @@ struct ModelPool {
   std::deque<ModelServer> servers;  // References stay good while others come.
   /// By its name; else the slot that stands for it, the one that serves first.
   [[nodiscard]] ModelServer* find(std::string_view server);
+  /// As HAProxy itself does.
+  [[nodiscard]] ModelServer* find_named(std::string_view server);
   [[nodiscard]] bool has_slots() const;
   [[nodiscard]] bool can_take_servers() const { return takes_dynamic_servers || has_slots(); }
 };

@@ -43,6 +43,38 @@ TEST_CASE("a line of JSON has the same") {
                                  "\"up\":false,\"took_ms\":2000}\n"});
 }
 
+TEST_CASE("somebody else's line is one of ours, whatever the level and however odd its bytes") {
+  Kept json(LogFormat::kJson, LogLevel::kError);
+  CHECK(json.log.write_text("worker", {{"stream", "stdout"}, {"pid", 7}}, "a \"b\"\x1b[0m \xff", false) == 11);
+  CHECK(json.lines[0] == "{\"time\":\"" + kTime +
+                             "\",\"level\":\"info\",\"event\":\"worker\",\"stream\":\"stdout\",\"pid\":7,\"line\":"
+                             "\"a \\\"b\\\"\\u001b[0m \\ufffd\"}\n");
+  Kept text(LogFormat::kText);
+  CHECK(text.log.write_text("worker", {{"pid", 7}}, "", true) == 0);
+  CHECK(text.lines[0] == kTime + " info worker pid=7 line=\"\" partial=true\n");
+}
+
+TEST_CASE("a line that is longer than one of ours goes into several, cut between characters, none of it lost") {
+  for (const char* const unit : {"x", "\xe2\x82\xac", "\x01", "\""}) {
+    std::string long_line;
+    while (long_line.size() < 20'000) long_line += unit;
+    Kept kept(LogFormat::kJson);
+    std::string_view rest = long_line;
+    std::string together;
+    while (!rest.empty()) {
+      const std::size_t taken = kept.log.write_text("worker", {}, rest, false);
+      REQUIRE(taken > 0);
+      REQUIRE(taken % std::string_view(unit).size() == 0);
+      rest.remove_prefix(taken);
+      const std::string& line = kept.lines.back();
+      CHECK(line.size() <= Log::kLineBytesMax);
+      CHECK(test::Json::parse(line)["event"].text() == "worker");
+      CHECK((line.find(",\"partial\":true}") != std::string::npos) == !rest.empty());
+    }
+    CHECK(kept.lines.size() < 60);
+  }
+}
+
 TEST_CASE("what is below the level is not written") {
   Kept kept(LogFormat::kText, LogLevel::kWarn);
   kept.log.debug("a");

@@ -82,6 +82,10 @@ TEST_CASE("defaults are those of the design") {
   CHECK(task.worker.ready == Ready::kAuto);
   CHECK(task.worker.ready_timeout == Duration(60s));
   CHECK(task.worker.stop_signal == SIGTERM);
+  CHECK(task.worker.signal_scope == SignalScope::kGroup);
+  CHECK(task.worker.restart == Restart::kNever);
+  CHECK(task.worker.backlog_wait == Duration{});
+  CHECK(task.worker.on_hup == OnHup::kRenew);
   CHECK(task.warnings.empty());
   const Config proxy = good(sidecar());
   REQUIRE(proxy.haproxy.sockets.size() == 1);
@@ -95,6 +99,18 @@ TEST_CASE("defaults are those of the design") {
   CHECK(proxy.sidecar.solicit_interval == Duration(30s));
   CHECK(proxy.log.level == LogLevel::kInfo);
   CHECK(proxy.log.format == LogFormatChoice::kAuto);
+}
+
+TEST_CASE("what becomes of a worker that ends or is renewed is a choice") {
+  Run run;
+  run.file = "[worker]\nrestart = 'on-failure'\nbacklog_wait = '2s'\non_hup = 'forward'\nsignal_scope = 'leader'\n";
+  const Config task = good(run);
+  CHECK(task.worker.restart == Restart::kOnFailure);
+  CHECK(task.worker.backlog_wait == Duration(2s));
+  CHECK(task.worker.on_hup == OnHup::kForward);
+  CHECK(task.worker.signal_scope == SignalScope::kLeader);
+  run.variables = {"SHOAL_WORKER_RESTART=always"};
+  CHECK(good(run).worker.restart == Restart::kAlways);
 }
 
 TEST_CASE("flag beats environment beats file beats default, and print knows which") {
@@ -192,8 +208,8 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(in_file("[node]\nname = \"a\\u0001b\"\n") ==
         "shoal.toml:2: node.name = \"a\\u0001b\": has a control character in it");
   Run run;
-  run.file = "[worker]\nready = 'http:/healthz'\n";
-  CHECK(error(run).find("not in this version; use auto or notify") != std::string::npos);
+  run.file = "[worker]\nready = 'http:healthz'\n";
+  CHECK(error(run).find("write it as http:/healthz") != std::string::npos);
   run.file = "[worker]\nready = 'atuo'\n";
   CHECK(error(run).find("did you mean auto?") != std::string::npos);
   run.file.reset();
@@ -201,6 +217,29 @@ TEST_CASE("messages name place, setting, value and fix") {
   CHECK(error(run) ==
         "after --: worker.command = [\"./w\", \"--port={prt}\"]: has the placeholder {prt}, which is none of {addr}, "
         "{port}, {fd}; for a brace itself write {{");
+}
+
+TEST_CASE("a worker that binds its port itself is given no descriptor to name") {
+  Run run;
+  run.arguments = {"task", "--join", "a", "--worker-socket", "reserve", "--", "./w", "--fd={fd}"};
+  CHECK(error(run).find(
+            "--fd={fd}\"]: has {fd}, but with this worker.socket the worker gets no descriptor; write {port}") !=
+        std::string::npos);
+  run.arguments[4] = "reserve-close";
+  CHECK(error(run).find("gets no descriptor") != std::string::npos);
+  run.arguments[4] = "pass";
+  CHECK(good(run).worker.socket == WorkerSocket::kPass);
+  run.arguments = {"task", "--join", "a", "--worker-socket", "reserve", "--", "./w", "--port={port}", "{{fd}"};
+  CHECK(good(run).worker.socket == WorkerSocket::kReserve);
+  CHECK(good(run).worker.on_hup == OnHup::kForward);
+  run.file = "[worker]\non_hup = 'renew'\n";
+  CHECK(error(run).find("two generations of the worker cannot listen on one port") != std::string::npos);
+  run.file = "[worker]\nbacklog_wait = '1s'\n";
+  CHECK(error(run).find("worker.backlog_wait = \"1s\": needs worker.socket") != std::string::npos);
+  run.arguments[4] = "pass";
+  CHECK(good(run).worker.on_hup == OnHup::kRenew);
+  run.arguments[4] = "close";
+  CHECK(error(run).find("is none of pass, reserve, reserve-close") != std::string::npos);
 }
 
 TEST_CASE("the same tag twice is refused, from flags too") {
@@ -416,4 +455,35 @@ TEST_CASE("the control socket is a path, an abstract name, or off") {
   CHECK(refused("@").find("is no abstract name") != std::string::npos);
   CHECK(refused("@" + std::string(108, 'x')).find("is no abstract name") != std::string::npos);
   CHECK(refused("/" + std::string(107, 'x')).find("at most 107") != std::string::npos);
+}
+
+TEST_CASE("what proves nothing about a worker is refused, with what does") {
+  const auto refused = [](std::string_view lines) {
+    Run run;
+    run.file = std::string(lines);
+    return error(run);
+  };
+  CHECK(refused("[worker]\nready = 'tcp'\n").find("use auto") != std::string::npos);
+  CHECK(refused("[worker]\nhealth = 'tcp'\n").find("use queue") != std::string::npos);
+  CHECK(refused("[worker]\nready = 'delay:60s'\n").find("worker.ready_timeout") != std::string::npos);
+  CHECK(refused("[worker]\nsocket = 'reserve'\nhealth = 'queue'\n").find("use tcp") != std::string::npos);
+  CHECK(refused("[worker]\nsocket = 'reserve'\n[task]\nadaptive_weight = true\n").find("worker.socket") !=
+        std::string::npos);
+  Run run;
+  run.file = "[worker]\nsocket = 'reserve'\nready = 'tcp'\nhealth = 'tcp'\n";
+  CHECK(good(run).worker.ready == Ready::kTcp);
+  run.file = "[worker]\nready = 'delay:59s'\nhealth = 'queue'\n[task]\nadaptive_weight = true\n";
+  CHECK(good(run).worker.health == WorkerHealth::kQueue);
+  CHECK(good(run).task.adaptive_weight);
+}
+
+TEST_CASE("settings of a health check that is off are said to have no effect") {
+  Run run;
+  run.file = "[worker]\nhealth_fall = 5\n";
+  const Loaded loaded = run.load();
+  REQUIRE(loaded.warnings.size() == 1);
+  CHECK(loaded.warnings[0].text.find("worker.health is off") != std::string::npos);
+  run.file = "[worker]\nhealth = 'queue'\nhealth_fall = 5\n";
+  CHECK(run.load().warnings.empty());
+  CHECK(good(run).worker.health_fall == 5);
 }

@@ -28,6 +28,14 @@ TEST_CASE("a brace that begins no word is itself") {
   }
 }
 
+TEST_CASE("{fd} is found where it would be filled in") {
+  CHECK(names_fd("--fd={fd}"));
+  CHECK(names_fd("{{{fd}"));
+  CHECK_FALSE(names_fd("{{fd}"));
+  CHECK_FALSE(names_fd("{port}{addr}"));
+  CHECK_FALSE(names_fd("fd"));
+}
+
 TEST_CASE("any other word in braces is named") {
   CHECK(unknown_placeholder("--port={prt}") == "{prt}");
   CHECK(unknown_placeholder("{port}${HOME}") == "{HOME}");

@@ -106,7 +106,7 @@ TEST_CASE("future keys are no settings, sections among them included") {
   }
   CHECK(find_future_key("etcd.endpoints") != nullptr);
   CHECK(find_future_key("etcd") != nullptr);
-  CHECK(find_future_key("worker.restart") != nullptr);
+  CHECK(find_future_key("haproxy.mode") != nullptr);
   CHECK(find_future_key("etcdx") == nullptr);
   CHECK(find_future_key("gossip.join") == nullptr);
 }

@@ -126,7 +126,7 @@ TEST_CASE("a setting of a later version is refused without showing its value") {
   CHECK(problem("[etcd]\nendpoints = ['x']\nprefix = '/x'\n").find("etcd: this setting is not in this version") !=
         std::string::npos);
   CHECK(problem("http.bind = ':80'\n").find("http.bind") != std::string::npos);
-  CHECK(problem("[worker]\nrestart = 'always'\n").find("worker.restart") != std::string::npos);
+  CHECK(problem("[haproxy]\nmode = 'reload'\n").find("haproxy.mode") != std::string::npos);
 }
 
 TEST_CASE("all errors are reported, in the order of the file") {

@@ -52,6 +52,48 @@ TEST_CASE("seeds are literal addresses, host names, or SRV names") {
   }
 }
 
+TEST_CASE("ready is a way, with a path or a time where it needs one") {
+  Worker worker;
+  CHECK(read_ready("notify", worker).empty());
+  CHECK(worker.ready == Ready::kNotify);
+  CHECK(read_ready("tcp", worker).empty());
+  CHECK(worker.ready == Ready::kTcp);
+  CHECK(read_ready("http:/ready?deep=1&x=%20", worker).empty());
+  CHECK(worker.ready == Ready::kHttp);
+  CHECK(worker.ready_path == "/ready?deep=1&x=%20");
+  CHECK(read_ready("delay:1m30s", worker).empty());
+  CHECK(worker.ready == Ready::kDelay);
+  CHECK(worker.ready_delay == Duration(90s));
+  CHECK(read_ready("auto", worker).empty());
+  CHECK(worker.ready == Ready::kAuto);
+  CHECK(read_ready("atuo", worker).find("did you mean auto?") != std::string::npos);
+  for (const char* bad :
+       {"", "http", "http:", "http:ready", "http://host/", "http:/a b", "http:/a\r\nX: y", "http:/a#b", "http:/\x7f",
+        "http:/\xc3\xa4", "delay:", "delay:5", "delay:2h", "delay:-1s", "TCP"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(read_ready(bad, worker).empty());
+    CHECK(worker.ready == Ready::kAuto);
+  }
+  CHECK(read_ready("http:/" + std::string(1023, 'a'), worker).empty());
+  CHECK_FALSE(read_ready("http:/" + std::string(1024, 'a'), worker).empty());
+}
+
+TEST_CASE("health is off or a way, with a path where it needs one") {
+  Worker worker;
+  CHECK(read_health("queue", worker).empty());
+  CHECK(worker.health == WorkerHealth::kQueue);
+  CHECK(read_health("tcp", worker).empty());
+  CHECK(worker.health == WorkerHealth::kTcp);
+  CHECK(read_health("http:/healthz", worker).empty());
+  CHECK(worker.health == WorkerHealth::kHttp);
+  CHECK(worker.health_path == "/healthz");
+  CHECK(read_health("off", worker).empty());
+  CHECK(worker.health == WorkerHealth::kOff);
+  CHECK(read_health("ququ", worker).find("queue") != std::string::npos);
+  CHECK_FALSE(read_health("http:healthz", worker).empty());
+  CHECK_FALSE(read_health("notify", worker).empty());
+}
+
 TEST_CASE("gossip binds a literal address; the port may be left open") {
   Bind bind;
   CHECK(read_bind("0.0.0.0", bind).empty());

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "reactor/listener.h"
+#include "reactor/socket_address.h"
 #include "test_loop.h"
 
 namespace shoal::reactor {
@@ -99,8 +100,29 @@ TEST_CASE("a taken service port is refused with the fix; a reserved one can be b
   const Result<ServiceListener> reserved = reserve_port(kAnyPort);
   REQUIRE(reserved.ok());
   CHECK(!accept_queue(reserved.value().fd.get()).has_value());
+  CHECK(!reserve_port(reserved.value().bound).ok());  // Nobody listens there, and yet it is somebody's.
+  {
+    const OwnedFd rude(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));  // Without SO_REUSEADDR.
+    const SocketAddress there = to_socket_address(reserved.value().bound, AF_INET);
+    CHECK(::bind(rude.get(), there.get(), there.size) != 0);
+  }
   const Result<ServiceListener> worker = listen_service(reserved.value().bound, 8);
   CHECK(worker.ok());
+  CHECK(!reserve_port(reserved.value().bound).ok());
+}
+
+TEST_CASE("what a worker has left of its connections does not keep us from reserving its port again") {
+  const Endpoint port = [] {
+    const Result<ServiceListener> worker = listen_service(kAnyPort, 8);
+    REQUIRE(worker.ok());
+    const OwnedFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const SocketAddress there = to_socket_address(worker.value().bound, AF_INET);
+    REQUIRE(::connect(client.get(), there.get(), there.size) == 0);
+    ::close(::accept(worker.value().fd.get(), nullptr, nullptr));  // Who closes first keeps TIME_WAIT.
+    return worker.value().bound;
+  }();
+  REQUIRE(!bind_socket(port, {.type = SOCK_STREAM}).ok());
+  CHECK(reserve_port(port).ok());
 }
 
 }  // namespace

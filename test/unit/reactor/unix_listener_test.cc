@@ -10,9 +10,9 @@
 #include <optional>
 #include <vector>
 
+#include "reactor/client_stream.h"
 #include "reactor/file.h"
 #include "reactor/unix_names.h"
-#include "reactor/client_stream.h"
 #include "test_directory.h"
 #include "test_loop.h"
 

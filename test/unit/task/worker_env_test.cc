@@ -41,6 +41,19 @@ TEST_CASE("the worker learns its socket in our words and in systemd's") {
   CHECK(count(worker_environment(surroundings()), "NOTIFY_SOCKET") == 0);
 }
 
+TEST_CASE("a worker that binds for itself learns its port and of no descriptor") {
+  WorkerSurroundings around = surroundings();
+  around.notify_socket = "@shoal/notify";
+  around.socket_is_passed = false;
+  const auto environment = worker_environment(around);
+  CHECK(has(environment, "SHOAL_PORT=41233"));
+  CHECK(has(environment, "SHOAL_ADDR=10.0.3.7"));
+  CHECK(has(environment, "NOTIFY_SOCKET=@shoal/notify"));
+  for (const char* gone : {"SHOAL_LISTENER_FD", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"}) {
+    CHECK(count(environment, gone) == 0);
+  }
+}
+
 TEST_CASE("nothing of shoal's own goes on to the worker, everything else does") {
   const std::vector<const char*> parent = {"PATH=/bin",
                                            "SHOAL_GOSSIP_KEY=secret",

@@ -1,8 +1,8 @@
-#include "keeper/backoff.h"
+#include "base/backoff.h"
 
 #include <doctest/doctest.h>
 
-namespace shoal::keeper {
+namespace shoal {
 namespace {
 
 TEST_CASE("the first restart comes at once, the next ones after 1 s doubling to 30 s, each with jitter") {
@@ -28,4 +28,4 @@ TEST_CASE("after a minute up it begins anew") {
 }
 
 }  // namespace
-}  // namespace shoal::keeper
+}  // namespace shoal

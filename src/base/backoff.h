@@ -6,9 +6,9 @@
 #include "base/rng.h"
 #include "base/time.h"
 
-namespace shoal::keeper {
+namespace shoal {
 
-/// The first restart comes at once (a proxy that is away fails every request), the next after 1 s, then twice as long
+/// The first restart comes at once (whoever is away fails every request), the next after 1 s, then twice as long
 /// each time up to 30 s. A process that was up for a minute starts from the beginning. All with jitter.
 class Backoff {
  public:
@@ -28,4 +28,4 @@ class Backoff {
   Duration wait_{};  // Zero: the next one is the first.
 };
 
-}  // namespace shoal::keeper
+}  // namespace shoal
