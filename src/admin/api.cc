@@ -152,20 +152,6 @@ bool is_utf8(std::string_view text) {
 
 }  // namespace
 
-std::string to_json(const Status& status) {
-  std::string out;
-  JsonWriter w(out);
-  w.begin_object();
-  w.text("name", status.name);
-  w.text("role", status.role);
-  w.text("version", status.version);
-  w.text("address", status.address);
-  w.number("members", status.members);
-  w.number("alive", status.alive);
-  w.end_object();
-  return out;
-}
-
 std::string to_json(const std::vector<Member>& members) {
   std::string out;
   JsonWriter w(out);
@@ -259,28 +245,6 @@ std::string error_json(std::string_view message) {
   w.text("error", message);
   w.end_object();
   return out;
-}
-
-bool from_json(std::string_view text, Status& out) {
-  JsonReader r(text);
-  r.object([&](std::string_view key) {
-    if (key == "name") {
-      r.text(out.name);
-    } else if (key == "role") {
-      r.text(out.role);
-    } else if (key == "version") {
-      r.text(out.version);
-    } else if (key == "address") {
-      r.text(out.address);
-    } else if (key == "members") {
-      r.number(out.members);
-    } else if (key == "alive") {
-      r.number(out.alive);
-    } else {
-      r.skip();
-    }
-  });
-  return r.at_end();
 }
 
 bool from_json(std::string_view text, std::vector<Member>& out) {

@@ -1,7 +1,9 @@
 // What the control socket's answers say, as plain structs, and their JSON. The running shoal fills and formats them,
 // the commands parse and print them, so that neither side knows a key name of the other's.
 //
-//   GET  /v1/status         Status
+//   GET  /v1/health         Health, with a status of 200 when it is well and 503 when not (admin/health.h)
+//   GET  /v1/ready          the same, for the strict question
+//   GET  /v1/status         Status (admin/status.h)
 //   GET  /v1/members        {"members": [Member...]}
 //   GET  /v1/keys           KeysAnswer
 //   POST /v1/keys/install   KeyRequest         -> KeysAnswer, its `keys` empty
@@ -28,16 +30,6 @@
 #include <vector>
 
 namespace shoal::admin {
-
-/// {"name": "web-1", "role": "task", "version": "0.1.0", "address": "10.0.0.1:7946", "members": 3, "alive": 2}
-struct Status {
-  std::string name;
-  std::string role;           // "sidecar" or "task".
-  std::string version;        // Of the program.
-  std::string address;        // That the others are told, "host:port"; empty until it is known.
-  std::uint32_t members = 0;  // All that are known, this one too.
-  std::uint32_t alive = 0;
-};
 
 /// {"min": 1, "max": 5, "current": 2}
 struct VersionRange {
@@ -104,7 +96,6 @@ struct SteerRequest {
   bool stop = false;
 };
 
-[[nodiscard]] std::string to_json(const Status& status);
 [[nodiscard]] std::string to_json(const std::vector<Member>& members);
 [[nodiscard]] std::string to_json(const KeysAnswer& answer);
 [[nodiscard]] std::string to_json(const KeyRequest& request);
@@ -114,7 +105,6 @@ struct SteerRequest {
 [[nodiscard]] std::string error_json(std::string_view message);
 
 // False when the text is no JSON, or a value has another type; then `out` may hold anything.
-[[nodiscard]] bool from_json(std::string_view text, Status& out);
 [[nodiscard]] bool from_json(std::string_view text, std::vector<Member>& out);
 [[nodiscard]] bool from_json(std::string_view text, KeysAnswer& out);
 /// The "error" of a failed answer; nothing when there is none.

@@ -8,6 +8,8 @@ namespace shoal::admin {
 namespace {
 
 constexpr std::array kRoutes = {
+    Route{Method::kGet, "/v1/health", Operation::kHealth},
+    Route{Method::kGet, "/v1/ready", Operation::kReady},
     Route{Method::kGet, "/v1/status", Operation::kStatus},
     Route{Method::kGet, "/v1/members", Operation::kMembers},
     Route{Method::kGet, "/v1/keys", Operation::kKeysList},

@@ -10,6 +10,8 @@ namespace shoal::admin {
 enum class Method : std::uint8_t { kGet, kPost };
 
 enum class Operation : std::uint8_t {
+  kHealth,
+  kReady,
   kStatus,
   kMembers,
   kKeysList,

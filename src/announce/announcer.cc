@@ -30,9 +30,10 @@ constexpr Duration kDepartMax = 500ms;
 
 constexpr std::uint32_t kTriesOfOthers = 3;  // Departs to a peer that is not shoal: it will never say `drained`.
 constexpr Duration kWaitOfOthers = 500ms;
-constexpr Duration kRecentFailure = 60s;  // A sidecar that failed longer ago counts no more at all ...
-constexpr Duration kFailedCounts = 10s;   // ... one that failed since counts this long.
-constexpr Duration kSuccessorWait = 2s;   // Between two looks for a successor at a failed sidecar's address.
+constexpr Duration kRecentFailure = 60s;          // A sidecar that failed longer ago counts no more at all ...
+constexpr Duration kFailedCounts = 10s;           // ... one that failed since counts this long.
+constexpr std::uint32_t kProxiesBelieved = 1024;  // A number from the network, to be added up.
+constexpr Duration kSuccessorWait = 2s;           // Between two looks for a successor at a failed sidecar's address.
 
 Duration grown(Duration from, Duration to, std::uint32_t steps) {
   Duration wait = from;
@@ -115,6 +116,8 @@ void Announcer::on_sidecar(Instant now, std::string_view name, const Endpoint& g
     // Another life of it, or none: after a false alarm its HAProxy still has us. Until it says `drained`, it counts.
     if (moved) sidecar->had_us = false;
     sidecar->starts_with_tcp = false;
+    sidecar->answered_at = kNever;
+    sidecar->proxies_in_rotation = 0;
     begin(now, *sidecar, out);
   } else if (!is_here(status) && was_here) {
     sidecar->accepted = false;
@@ -200,6 +203,7 @@ void Announcer::begin(Instant now, Sidecar& sidecar, AnnouncerOutbox& out) {
   sidecar.backoff_steps = 0;
   sidecar.last_refusal = 0;
   sidecar.asked.clear();
+  sidecar.answered = Answered::kNothing;
   sidecar.next_try = kNever;
   if (was_announced_) ask(now, sidecar, out);
 }
@@ -360,7 +364,24 @@ void Announcer::on_response(Instant now, std::uint64_t token, std::string_view f
   }
 }
 
+/// For those who look. The numbers of a Go peer are all 0.
+template <typename AnyAnswer>
+void Announcer::keep(Instant now, Sidecar& sidecar, const AnyAnswer& answer) {
+  sidecar.answered_at = now;
+  sidecar.answered = answer.accepted ? Answered::kAccepted : answer.pending ? Answered::kPending : Answered::kRefused;
+  sidecar.reason = answer.accepted ? Reason::kNone : answer.reason;
+  sidecar.reason_text = answer.accepted ? ReasonText() : answer.reason_text;
+  if (!answer.server.empty()) sidecar.server = answer.server;
+  sidecar.proxies_up = answer.proxies_up;
+  sidecar.proxies_total = answer.proxies_total;
+}
+
 void Announcer::on_announce_answer(Instant now, Sidecar& sidecar, const AnnounceAnswer& answer, AnnouncerOutbox& out) {
+  keep(now, sidecar, answer);
+  // One that tells no number: all that are up, when it has accepted; a Go sidecar has one.
+  const std::uint32_t untold = answer.accepted ? std::max(answer.proxies_up, 1U) : 0;
+  const std::uint32_t told = std::min(answer.proxies_in_rotation, kProxiesBelieved);
+  sidecar.proxies_in_rotation = told > 0 ? told : statement_ == Statement::kReady ? untold : 0;
   if (answer.accepted) {
     sidecar.next_try = kNever;
     sidecar.backoff_steps = 0;
@@ -390,7 +411,9 @@ void Announcer::on_announce_answer(Instant now, Sidecar& sidecar, const Announce
 
 void Announcer::on_depart_answer(Instant now, Sidecar& sidecar, const DepartAnswer& answer, AnnouncerOutbox& out) {
   if (sidecar.drained) return;
+  keep(now, sidecar, answer);
   sidecar.in_flight = answer.in_flight;
+  if (answer.drained) sidecar.answered = Answered::kDrained;
   if (answer.accepted && !sidecar.accepted) {
     sidecar.accepted = true;
     sidecar.backoff_steps = 0;
@@ -449,6 +472,53 @@ void Announcer::on_solicit(Instant now, std::uint64_t query_ref, std::string_vie
     sidecar->backoff_steps = 0;
     ask(now, *sidecar, out);
   }
+}
+
+// --- who looks ---------------------------------------------------------------------------------------------------
+
+void Announcer::confirm(Instant now, Instant since, AnnouncerOutbox& out) {
+  tick(now, out);
+  if (statement_ != Statement::kReady) return;
+  for (Sidecar& sidecar : sidecars_) {
+    // With an unanswered question it is being asked, at the ladder's own pace.
+    const bool is_asked = sidecar.unanswered > 0;
+    const bool has_said = sidecar.answered_at != kNever && sidecar.answered_at >= since;
+    if (is_here(sidecar.status) && !is_asked && !has_said) ask(now, sidecar, out);
+  }
+}
+
+bool Announcer::is_confirmed(Instant since) const {
+  if (statement_ != Statement::kReady) return true;
+  return std::all_of(sidecars_.begin(), sidecars_.end(), [&](const Sidecar& s) {
+    return !is_here(s.status) || (s.answered_at != kNever && s.answered_at >= since);
+  });
+}
+
+std::uint32_t Announcer::proxies_in_rotation(Instant since) const {
+  if (statement_ == Statement::kDeparting) return 0;
+  std::uint32_t count = 0;
+  for (const Sidecar& s : sidecars_) {
+    if (is_here(s.status) && s.answered_at != kNever && s.answered_at >= since) count += s.proxies_in_rotation;
+  }
+  return count;
+}
+
+Announcer::SidecarView Announcer::view_of(const Sidecar& sidecar) {
+  SidecarView view;
+  view.name = sidecar.name;
+  view.gossip = sidecar.gossip;
+  view.status = sidecar.status;
+  view.answered = sidecar.answered;
+  view.reason = sidecar.reason;
+  view.reason_text = sidecar.reason_text;
+  view.server = sidecar.server;
+  view.proxies_up = sidecar.proxies_up;
+  view.proxies_total = sidecar.proxies_total;
+  view.proxies_in_rotation = sidecar.proxies_in_rotation;
+  view.in_flight = sidecar.in_flight.value_or(0);
+  view.answered_at = sidecar.answered_at;
+  view.unanswered = sidecar.unanswered;
+  return view;
 }
 
 // --- the drain ---------------------------------------------------------------------------------------------------

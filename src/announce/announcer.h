@@ -13,6 +13,9 @@
 // Departing:   asked again after 50 ms, growing to 500 ms, until `drained`.
 // All with jitter. A route that has brought an answer is where the next question to that sidecar begins.
 //
+// A sidecar says nothing by itself when HAProxy's table changes under it. Who has to know what is so now (`shoal health
+// --ready`, `shoal status`) lets the present statement be said once more with `confirm`, and looks at the answers.
+//
 // A solicit from a shoal sidecar that had accepted us means that it does not know us any more (it was restarted quicker
 // than its failure was seen): it is announced to anew.
 #pragma once
@@ -56,6 +59,25 @@ class Announcer final {
     kDone,
   };
 
+  /// What a sidecar has answered to the present statement.
+  enum class Answered : std::uint8_t { kNothing, kPending, kRefused, kAccepted, kDrained };
+  /// One sidecar as `shoal status` shows it. Borrowed until the next input.
+  struct SidecarView {
+    std::string_view name;
+    Endpoint gossip;
+    MemberStatus status = MemberStatus::kAlive;
+    Answered answered = Answered::kNothing;
+    Reason reason = Reason::kNone;  // With kPending, kRefused.
+    std::string_view reason_text;
+    std::string_view server;  // In HAProxy; empty until told.
+    std::uint32_t proxies_up = 0;
+    std::uint32_t proxies_total = 0;
+    std::uint32_t proxies_in_rotation = 0;
+    std::uint32_t in_flight = 0;   // Departing.
+    Instant answered_at = kNever;  // The last answer; kNever = none in this life of it.
+    std::uint32_t unanswered = 0;  // Questions since.
+  };
+
   Announcer(const Options& options, Rng rng, Instant now);
 
   /// A member with role sidecar, at each change of its status or address. `is_shoal`: it understands shoal's own
@@ -81,6 +103,14 @@ class Announcer final {
   /// `returns` (a worker's renewal, another pool) the next set_ready announces this start again.
   void depart(Instant now, Duration timeout, AnnouncerOutbox& out, bool returns = false);
 
+  /// Ready: asks every sidecar once more that has not answered since `since` and is not being asked already.
+  void confirm(Instant now, Instant since, AnnouncerOutbox& out);
+  /// Every sidecar that is here has answered since then. True while there is nothing to ask.
+  [[nodiscard]] bool is_confirmed(Instant since) const;
+  /// HAProxy processes that have us in rotation, as the sidecars that are here said last, and since `since` at the
+  /// earliest. A sidecar that tells no number counts as one. 0 while departing.
+  [[nodiscard]] std::uint32_t proxies_in_rotation(Instant since = Instant{}) const;
+
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] Drain drain() const;
   [[nodiscard]] std::size_t sidecars_here() const;
@@ -95,6 +125,11 @@ class Announcer final {
   [[nodiscard]] InFlight in_flight() const;
   /// Some sidecar has had us in rotation at some time.
   [[nodiscard]] bool was_accepted() const { return was_accepted_; }
+  /// Calls `visit(const SidecarView&)` for each sidecar that is known.
+  template <typename Visit>
+  void each_sidecar(Visit&& visit) const {
+    for (const Sidecar& sidecar : sidecars_) visit(view_of(sidecar));
+  }
   [[nodiscard]] Generation generation() const { return what_.generation; }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
@@ -116,12 +151,22 @@ class Announcer final {
     bool gave_up = false;          // Counts no longer for the drain.
     bool starts_with_tcp = false;  // Datagrams brought nothing, TCP did.
     Instant next_try = kNever;
-    std::optional<std::uint32_t> in_flight;  // From the last answer to the present depart.
-    std::uint32_t unanswered = 0;            // Tries since the last answer; the place in the ladder of routes.
-    std::uint32_t tries = 0;                 // Of the present statement.
-    std::uint32_t backoff_steps = 0;         // Answers of the same kind in a row.
-    std::uint64_t last_refusal = 0;          // Hash of the refusal told last; 0 = none.
-    InlineVector<Asked, 8> asked;            // The last questions about the present statement, oldest first.
+    std::uint32_t unanswered = 0;     // Tries since the last answer; the place in the ladder of routes.
+    std::uint32_t tries = 0;          // Of the present statement.
+    std::uint32_t backoff_steps = 0;  // Answers of the same kind in a row.
+    std::uint64_t last_refusal = 0;   // Hash of the refusal told last; 0 = none.
+    InlineVector<Asked, 8> asked;     // The last questions about the present statement, oldest first.
+
+    // What it said last, for those who look.
+    Instant answered_at = kNever;  // kNever = nothing in this life of it.
+    Answered answered = Answered::kNothing;
+    Reason reason = Reason::kNone;
+    ReasonText reason_text;
+    ServerName server;
+    std::uint32_t proxies_up = 0;
+    std::uint32_t proxies_total = 0;
+    std::uint32_t proxies_in_rotation = 0;
+    std::optional<std::uint32_t> in_flight;  // Of the present depart; not set: it has not answered that.
   };
 
   void say(Instant now, AnnouncerOutbox& out);
@@ -130,6 +175,9 @@ class Announcer final {
   void ask_again_in(Instant now, Sidecar& sidecar, Duration wait);
   void on_announce_answer(Instant now, Sidecar& sidecar, const AnnounceAnswer& answer, AnnouncerOutbox& out);
   void on_depart_answer(Instant now, Sidecar& sidecar, const DepartAnswer& answer, AnnouncerOutbox& out);
+  template <typename AnyAnswer>
+  void keep(Instant now, Sidecar& sidecar, const AnyAnswer& answer);
+  [[nodiscard]] static SidecarView view_of(const Sidecar& sidecar);
   void refused(Instant now, Sidecar& sidecar, Reason reason, const ReasonText& text, AnnouncerOutbox& out);
   void judge_drain(Instant now, AnnouncerOutbox& out);
   void notice_no_sidecar(AnnouncerOutbox& out);

@@ -169,6 +169,7 @@ Bytes encode(const AnnounceAnswer& message, MutableBytes memory) {
   set_text(raw.server, message.server);
   raw.proxies_up = message.proxies_up;
   raw.proxies_total = message.proxies_total;
+  raw.proxies_in_rotation = message.proxies_in_rotation;
   return encode(memory, shoal_v1_AnnounceResponse_fields, raw);
 }
 
@@ -184,6 +185,7 @@ std::optional<AnnounceAnswer> decode_announce_answer(Bytes payload) {
   if (!out.server.assign(text_in(raw.server))) return std::nullopt;
   out.proxies_up = raw.proxies_up;
   out.proxies_total = raw.proxies_total;
+  out.proxies_in_rotation = raw.proxies_in_rotation;
   return out;
 }
 

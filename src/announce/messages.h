@@ -60,8 +60,9 @@ struct Standing {
   std::uint32_t in_flight = 0;
   std::uint32_t proxies_up = 0;
   std::uint32_t proxies_total = 0;
-  Reason reason = Reason::kNone;  // Why it is not where it is wanted.
-  ReasonText reason_text;         // Names what to change.
+  std::uint32_t proxies_in_rotation = 0;  // Of those connected, which have it in rotation.
+  Reason reason = Reason::kNone;          // Why it is not where it is wanted.
+  ReasonText reason_text;                 // Names what to change.
   ServerName server;
 };
 
@@ -73,6 +74,7 @@ struct AnnounceAnswer {
   ServerName server;
   std::uint32_t proxies_up = 0;
   std::uint32_t proxies_total = 0;
+  std::uint32_t proxies_in_rotation = 0;
 };
 
 struct DepartAnswer {

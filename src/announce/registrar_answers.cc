@@ -88,6 +88,7 @@ void Registrar::answer_as_it_stands(Kind kind, std::uint64_t ref, const MemberRe
   }
   AnnounceAnswer answer;
   fill(answer, standing);
+  answer.proxies_in_rotation = standing.proxies_in_rotation;
   if (member.departed) {
     answer.reason = Reason::kFix;
     answer.reason_text = ReasonText("this start of the node has departed; only another start can be announced");
@@ -124,6 +125,7 @@ void Registrar::answer_pending(Kind kind, std::uint64_t ref, const MemberRecord&
   }
   AnnounceAnswer answer;
   fill(answer, standing);
+  answer.proxies_in_rotation = standing.proxies_in_rotation;
   answer.pending = true;
   answer.reason_text = standing.reason_text;
   if (member.has_claim) {

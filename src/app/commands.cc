@@ -206,7 +206,10 @@ int print_new_key(bool json) {
 }
 
 int ask(const Command& command, const config::Loaded& loaded) {
-  if (!loaded.errors.empty()) return fail_with(loaded);
+  if (!loaded.errors.empty()) {
+    const int code = fail_with(loaded);
+    return command.kind == Command::Kind::kHealth ? 1 : code;  // Container platforms know 0 and 1 alone.
+  }
   const ControlOutcome outcome = run_control_command(command, loaded, STDIN_FILENO);
   const int printed = outcome.out.empty() ? 0 : print(outcome.out);
   for (const std::string& error : outcome.errors) print_problem("", error);
@@ -242,6 +245,8 @@ int run_command(int argc, char** argv, char** environment) {
     case Command::Kind::kConfigCheck: return check(command, load_settings(command, variables));
     case Command::Kind::kConfigPrint: return print_values(command, load_settings(command, variables));
     case Command::Kind::kKeygen: return print_new_key(command.json);
+    case Command::Kind::kHealth:
+    case Command::Kind::kStatus:
     case Command::Kind::kMembers:
     case Command::Kind::kKeysList:
     case Command::Kind::kKeysInstall:

@@ -12,6 +12,7 @@
 #include "app/control_server.h"
 #include "app/control_text.h"
 #include "app/process.h"
+#include "app/status_text.h"
 #include "config/text.h"
 #include "config/values.h"
 #include "reactor/client_stream.h"
@@ -24,13 +25,17 @@ namespace {
 using config::Command;
 
 constexpr Duration kWaitMost = ControlServer::kAnswerMost + 3s;
+constexpr Duration kHealthWait = 1s;
+constexpr Duration kStatusWait = 5s;
 constexpr int kExitFailed = 1;
 constexpr int kExitTemporary = 75;
 
 ControlOutcome failed(int exit_code, std::string error) { return {exit_code, {}, {std::move(error)}}; }
 
-admin::Operation operation_of(Command::Kind kind) {
+admin::Operation operation_of(Command::Kind kind, bool ready) {
   switch (kind) {
+    case Command::Kind::kHealth: return ready ? admin::Operation::kReady : admin::Operation::kHealth;
+    case Command::Kind::kStatus: return admin::Operation::kStatus;
     case Command::Kind::kMembers: return admin::Operation::kMembers;
     case Command::Kind::kKeysList: return admin::Operation::kKeysList;
     case Command::Kind::kKeysInstall: return admin::Operation::kKeysInstall;
@@ -53,7 +58,10 @@ admin::Operation operation_of(Command::Kind kind) {
 /// One request on one connection, until its answer, its end or the deadline.
 class Exchange final : private reactor::ClientStreamHandler {
  public:
-  Exchange() : stream_(loop_, *this), timer_(loop_, [this] { end("no answer in time; it is busy or hangs"); }) {}
+  explicit Exchange(Duration wait)
+      : wait_(wait),
+        stream_(loop_, *this),
+        timer_(loop_, [this] { end("no answer in " + config::duration_text(wait_) + "; it is busy or hangs"); }) {}
 
   struct Answer {
     int status = 0;
@@ -63,12 +71,18 @@ class Exchange final : private reactor::ClientStreamHandler {
   Result<Answer> run(const std::string& socket, const std::string& request) {
     if (Result<void> connected = connect(socket); !connected.ok()) return connected.error();
     if (!stream_.write(as_bytes(request))) return Error{EMSGSIZE, "the request is too long"};
-    timer_.at(loop_.now() + kWaitMost);
+    timer_.at(loop_.now() + wait_);
     loop_.run();
     timer_.stop();
     stream_.close();
     if (response_.state() != admin::HttpResponseParser::State::kComplete) return Error{ETIME, socket + ": " + error_};
     return Answer{response_.status(), response_.body()};
+  }
+
+  /// After a connect: it is a process of our own container, as far as pid namespaces tell.
+  [[nodiscard]] bool sees_peer() const {
+    const Result<pid_t> pid = stream_.peer_pid();
+    return pid.ok() && pid.value() != 0;
   }
 
   /// Whether anybody is there, and whether it is somebody to be trusted with a key.
@@ -96,6 +110,7 @@ class Exchange final : private reactor::ClientStreamHandler {
     loop_.stop();
   }
 
+  Duration wait_;
   reactor::Loop loop_;
   reactor::ClientStream stream_;
   reactor::Timer timer_;
@@ -109,6 +124,17 @@ struct Choice {
   std::optional<ControlOutcome> failure;
 };
 
+/// Containers may share a network, and with it all abstract names, or /run/shoal: of several shoals those count first
+/// that run in our own pid namespace.
+void keep_nearest(std::vector<ControlPlace>& places, const std::vector<bool>& seen) {
+  if (std::find(seen.begin(), seen.end(), true) == seen.end()) return;
+  std::vector<ControlPlace> near;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (seen[i]) near.push_back(places[i]);
+  }
+  places = std::move(near);
+}
+
 Choice choose_socket(const config::Loaded& loaded) {
   const config::Control& control = loaded.config.control;
   switch (control.kind) {
@@ -121,15 +147,20 @@ Choice choose_socket(const config::Loaded& loaded) {
   const std::vector<std::string> abstract = reactor::listening_abstract_names("@shoal/");
   sockets.insert(sockets.end(), abstract.begin(), abstract.end());
   std::vector<ControlPlace> alive;
+  std::vector<bool> seen;
   std::vector<std::string> refused;
   for (const ControlPlace& place : fitting_places(sockets, loaded)) {
-    Exchange exchange;
+    Exchange exchange(kHealthWait);
     const Result<void> connected = exchange.connect(place.socket);
-    if (connected.ok()) alive.push_back(place);
+    if (connected.ok()) {
+      alive.push_back(place);
+      seen.push_back(exchange.sees_peer());
+    }
     // A file that a dead process left is nobody's.
     else if (connected.error().code != ECONNREFUSED && connected.error().code != ENOENT)
       refused.push_back(connected.error().message);
   }
+  keep_nearest(alive, seen);
   if (alive.size() == 1) return {alive[0].socket, {}};
   if (alive.empty()) {
     ControlOutcome none = failed(kExitUnavailable,
@@ -179,10 +210,20 @@ std::vector<ControlPlace> fitting_places(const std::vector<std::string>& sockets
   return out;
 }
 
-ControlOutcome run_control_command(const Command& command, const config::Loaded& loaded, int key_input) {
-  const admin::Route& route = admin::route_of(operation_of(command.kind));
+namespace {
+
+Duration wait_of(const Command& command) {
+  if (command.timeout > Duration{}) return command.timeout;
+  if (command.kind == Command::Kind::kHealth) return kHealthWait;
+  return command.kind == Command::Kind::kStatus ? kStatusWait : kWaitMost;
+}
+
+ControlOutcome ask(const Command& command, const config::Loaded& loaded, int key_input) {
+  const admin::Route& route = admin::route_of(operation_of(command.kind, command.ready));
   std::string body;
   switch (route.operation) {
+    case admin::Operation::kHealth:
+    case admin::Operation::kReady:
     case admin::Operation::kStatus:
     case admin::Operation::kMembers:
     case admin::Operation::kKeysList: break;
@@ -208,7 +249,7 @@ ControlOutcome run_control_command(const Command& command, const config::Loaded&
   }
   const Choice choice = choose_socket(loaded);
   if (choice.failure) return *choice.failure;
-  Exchange exchange;
+  Exchange exchange(wait_of(command));
   const auto answer = exchange.run(choice.socket, admin::http_request(route, body));
   if (!answer.ok()) {
     const bool answers = answer.error().code == ETIME;
@@ -217,7 +258,34 @@ ControlOutcome run_control_command(const Command& command, const config::Loaded&
   return tell_answer(command, answer.value().status, answer.value().body);
 }
 
+/// Well or not, and why: a health check's log shows both streams.
+ControlOutcome tell_health(const Command& command, const admin::Health& health, const std::string& body) {
+  const std::string word = command.ready ? "ready" : "healthy";
+  ControlOutcome out;
+  if (command.json) out.out = body + "\n";
+  if (health.healthy) {
+    if (!command.json) out.out = word + ": " + plain_text(health.reason) + "\n";
+  } else {
+    out.exit_code = kExitFailed;
+    out.errors.push_back("not " + word + ": " + plain_text(health.reason));
+  }
+  return out;
+}
+
+}  // namespace
+
+ControlOutcome run_control_command(const Command& command, const config::Loaded& loaded, int key_input) {
+  ControlOutcome out = ask(command, loaded, key_input);
+  // Container platforms know 0 and 1 alone.
+  if (command.kind == Command::Kind::kHealth && out.exit_code != 0) out.exit_code = kExitFailed;
+  return out;
+}
+
 ControlOutcome tell_answer(const Command& command, int status, const std::string& body) {
+  if (command.kind == Command::Kind::kHealth && (status == 200 || status == 503)) {
+    admin::Health health;
+    if (admin::from_json(body, health) && health.healthy == (status == 200)) return tell_health(command, health, body);
+  }
   if (status != 200) {
     const auto error = admin::error_from_json(body);
     const bool later = status == 503 || status == 504;
@@ -226,7 +294,12 @@ ControlOutcome tell_answer(const Command& command, int status, const std::string
   }
   const ControlOutcome nonsense = failed(kExitFailed, "what answers there is no shoal, or one of another version");
   ControlOutcome out;
-  if (command.kind == Command::Kind::kMembers) {
+  if (command.kind == Command::Kind::kHealth) return nonsense;
+  if (command.kind == Command::Kind::kStatus) {
+    admin::Status told;
+    if (!admin::from_json(body, told)) return nonsense;
+    out.out = command.json ? body + "\n" : status_text(told);
+  } else if (command.kind == Command::Kind::kMembers) {
     std::vector<admin::Member> members;
     if (!admin::from_json(body, members)) return nonsense;
     out.out = command.json ? admin::to_json(members) + "\n" : members_text(members);

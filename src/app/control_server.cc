@@ -63,6 +63,8 @@ struct ControlServer::Impl final : reactor::UnixListenerHandler {
     admin::SteerRequest steer;
     std::string wrong;
     switch (request.operation) {
+      case admin::Operation::kHealth:
+      case admin::Operation::kReady:
       case admin::Operation::kStatus:
       case admin::Operation::kMembers:
       case admin::Operation::kKeysList: break;
@@ -160,6 +162,9 @@ void ControlServer::close() {
 
 void ControlServer::answer(std::uint64_t ref, const admin::Status& status) {
   impl_->respond(ref, 200, admin::to_json(status));
+}
+void ControlServer::answer(std::uint64_t ref, const admin::Health& health) {
+  impl_->respond(ref, health.healthy ? 200 : 503, admin::to_json(health));
 }
 void ControlServer::answer(std::uint64_t ref, const std::vector<admin::Member>& members) {
   impl_->respond(ref, 200, admin::to_json(members));

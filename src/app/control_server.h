@@ -22,7 +22,9 @@
 #include <vector>
 
 #include "admin/api.h"
+#include "admin/health.h"
 #include "admin/routes.h"
+#include "admin/status.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -75,6 +77,8 @@ class ControlServer {
   // Each answers one request with 200; nothing happens when the ref is unknown: its client has gone, or it was too
   // late.
   void answer(std::uint64_t ref, const admin::Status& status);
+  /// 503 when it is not well.
+  void answer(std::uint64_t ref, const admin::Health& health);
   void answer(std::uint64_t ref, const std::vector<admin::Member>& members);
   void answer(std::uint64_t ref, const admin::KeysAnswer& keys);
   /// For kForceLeave, kEvent and kSteer.

@@ -1,5 +1,7 @@
 #include "app/gossip_control.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -43,10 +45,15 @@ admin::KeysAnswer told(const serf::KeyTally& tally) {
 }  // namespace
 
 GossipControl::GossipControl(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip,
-                             SteerSelf steer_self)
-    : config_(config),
+                             RoleView& view, SteerSelf steer_self)
+    : loop_(loop),
+      started_(loop.now()),
+      config_(config),
       gossip_(gossip),
       server_(loop, log, *this),
+      desk_(
+          loop, view, [this](std::uint64_t ref, const admin::Health& health) { server_.answer(ref, health); },
+          [this](std::uint64_t ref, const admin::Status& status) { answer_status(ref, status); }),
       steering_(loop, gossip),
       steer_self_(std::move(steer_self)) {}
 
@@ -55,10 +62,16 @@ Result<void> GossipControl::open() {
 }
 
 void GossipControl::on_control(const ControlRequest& request) {
+  const bool is_for_desk = request.operation == admin::Operation::kHealth ||
+                           request.operation == admin::Operation::kReady ||
+                           request.operation == admin::Operation::kStatus;
+  if (is_for_desk) return desk_.ask(request.ref, request.operation);
   if (!gossip_.started())
     return server_.fail(request.ref, 503, "this node has not begun to gossip; try again in a moment");
   switch (request.operation) {
-    case admin::Operation::kStatus: return server_.answer(request.ref, status());
+    case admin::Operation::kHealth:
+    case admin::Operation::kReady:
+    case admin::Operation::kStatus: break;  // The desk's.
     case admin::Operation::kMembers: return server_.answer(request.ref, members());
     case admin::Operation::kKeysList: return change_keys(request, serf::KeyOperation::kList);
     case admin::Operation::kKeysInstall: return change_keys(request, serf::KeyOperation::kInstall);
@@ -116,15 +129,25 @@ void GossipControl::change_keys(const ControlRequest& request, serf::KeyOperatio
   if (!begun) server_.fail(ref, 409, "another key operation is under way; try again in some seconds");
 }
 
-admin::Status GossipControl::status() const {
-  admin::Status out;
-  out.name = std::string(gossip_.node().name());
+void GossipControl::answer_status(std::uint64_t ref, const admin::Status& of_role) {
+  admin::Status out = of_role;
+  out.name = config_.node.name;
   out.role = std::string(config::to_text(*config_.role));
   out.version = SHOAL_VERSION;
-  out.address = std::string(to_text(gossip_.advertise()).view());
-  out.members = static_cast<std::uint32_t>(gossip_.node().members().size());
-  out.alive = static_cast<std::uint32_t>(gossip_.node().members().count(serf::Status::kAlive));
-  return out;
+  out.pid = ::getpid();
+  out.uptime_ms = to_ms(loop_.now() - started_);
+  if (gossip_.started()) {
+    const serf::Members& members = gossip_.node().members();
+    const auto count = [&](serf::Status status) { return static_cast<std::uint32_t>(members.count(status)); };
+    out.name = std::string(gossip_.node().name());  // It may have got another one.
+    out.address = std::string(to_text(gossip_.advertise()).view());
+    out.members = static_cast<std::uint32_t>(members.size());
+    out.alive = count(serf::Status::kAlive);
+    out.leaving = count(serf::Status::kLeaving);
+    out.left = count(serf::Status::kLeft);
+    out.failed = count(serf::Status::kFailed);
+  }
+  server_.answer(ref, out);
 }
 
 std::vector<admin::Member> GossipControl::members() const {

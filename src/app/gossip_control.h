@@ -7,6 +7,8 @@
 
 #include "app/control_server.h"
 #include "app/gossip_driver.h"
+#include "app/role_view.h"
+#include "app/status_desk.h"
 #include "app/steering.h"
 
 namespace shoal::app {
@@ -16,7 +18,8 @@ class GossipControl final : private ControlHandler {
   /// What an operator wants of this very node: empty when it is done, else why not.
   using SteerSelf = std::function<std::string(const announce::Steering&)>;
 
-  GossipControl(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip,
+  /// `view` answers for the role; it must outlive this.
+  GossipControl(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip, RoleView& view,
                 SteerSelf steer_self);
 
   /// Listens. REQUIRES: gossip is bound. The error names the setting.
@@ -29,14 +32,17 @@ class GossipControl final : private ControlHandler {
 
  private:
   void on_control(const ControlRequest& request) override;
-  [[nodiscard]] admin::Status status() const;
+  void answer_status(std::uint64_t ref, const admin::Status& of_role);
   [[nodiscard]] std::vector<admin::Member> members() const;
   void change_keys(const ControlRequest& request, serf::KeyOperation operation);
   void steer(const ControlRequest& request);
 
+  reactor::Loop& loop_;
+  const Instant started_;
   const config::Config& config_;
   GossipDriver& gossip_;
   ControlServer server_;
+  StatusDesk desk_;
   Steering steering_;
   SteerSelf steer_self_;
 };

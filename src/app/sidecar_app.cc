@@ -14,6 +14,8 @@
 #include "app/pool_file.h"
 #include "app/process.h"
 #include "app/runtime_streams.h"
+#include "app/service_manager.h"
+#include "app/sidecar_view.h"
 #include "base/hash.h"
 #include "config/cli.h"
 #include "reactor/connect_probe.h"
@@ -111,7 +113,9 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
         rng_(reactor::entropy_u64()),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_,
+        view_(config, core_, stopping_),
+        service_manager_(loop_, log_),
+        control_(loop_, config, log_, gossip_, view_,
                  [](const announce::Steering&) { return std::string("this is a sidecar"); }),
         pool_file_(loop_, log_),
         core_out_(config.haproxy.sockets.size(), haproxy::SessionOptions{}, config.haproxy.dry_run),
@@ -171,13 +175,15 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
       drive_core([&](Instant now) { core_->remember(now, server, core_out_); });
     }
     pool_file_.follow(*core_);
+    service_manager_.ready();
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
   }
 
   void on_signal(int signal) {
     if (signal == SIGUSR1 || signal == SIGUSR2) return;  // By default they would end us.
-    if (signal == SIGHUP) return gossip_.reload_keys();
+    if (signal == SIGHUP) return service_manager_.reload([this] { gossip_.reload_keys(); });
+    service_manager_.stopping();
     const bool fast = signal == SIGQUIT || stopping_;
     log_.info("stop requested", {{"signal", signal}, {"fast", fast}});
     if (!gossip_.started()) return finish();
@@ -333,6 +339,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   }
 
   void settle() {
+    service_manager_.status(view_.take_line());
     if (!gossip_.started()) return;
     if (!ready_armed_ && (gossip_.joined() || met_somebody_)) {
       ready_armed_ = true;
@@ -487,8 +494,10 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   reactor::Loop loop_;
   reactor::Signals signals_;
   GossipDriver gossip_;
-  GossipControl control_;
   std::unique_ptr<sidecar::Core> core_;  // From `start` on.
+  SidecarView view_;
+  ServiceManager service_manager_;
+  GossipControl control_;
   PoolFile pool_file_;
   sidecar::Outbox core_out_;
   RuntimeStreams streams_;

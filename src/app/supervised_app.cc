@@ -9,6 +9,7 @@
 #include "app/haproxy_look.h"
 #include "app/process.h"
 #include "app/proxy_process.h"
+#include "app/service_manager.h"
 #include "base/rng.h"
 #include "keeper/keeper.h"
 #include "reactor/process.h"
@@ -38,6 +39,7 @@ class SupervisedApp {
         process_log_(config.log),
         log_(process_log_.log()),
         loop_(kSmallLoop),
+        service_manager_(loop_, log_),
         reaper_(loop_, [this](pid_t pid, const reactor::ExitStatus& status) { on_child_exit(pid, status); }),
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         look_(loop_, config.haproxy.sockets[0],
@@ -66,7 +68,7 @@ class SupervisedApp {
   void on_signal(int signal) {
     if (signal == SIGHUP || signal == SIGUSR2) {
       log_.info("reload requested", {{"signal", signal}});
-      return drive([this](Instant now) { keeper_.on_reload_signal(now, out_); });
+      return service_manager_.reload([this] { drive([this](Instant now) { keeper_.on_reload_signal(now, out_); }); });
     }
     drive([&](Instant now) { keeper_.on_stop_signal(now, signal == SIGQUIT, out_); });
   }
@@ -116,6 +118,11 @@ class SupervisedApp {
     drive([this](Instant now) { keeper_.on_proxy_started(now, out_); });
   }
 
+  /// What a service manager wants of the process that it has started: this one.
+  static bool is_for_service(std::string_view variable) {
+    return variable.substr(0, 14) == "NOTIFY_SOCKET=" || variable.substr(0, 9) == "WATCHDOG_";
+  }
+
   // The same program once more, executed and not only forked: so it begins without our loop, descriptors and signal
   // mask, with memory reserved as in any sidecar, a node name of its own, and the settings as they are now.
   void start_sidecar() {
@@ -123,7 +130,9 @@ class SupervisedApp {
     options.program = reactor::own_program();
     options.argv = {"shoal", kSupervisedMark};
     options.argv.insert(options.argv.end(), arguments_.begin(), arguments_.end());
-    for (const std::string_view variable : reactor::environment()) options.env.emplace_back(variable);
+    for (const std::string_view variable : reactor::environment()) {
+      if (!is_for_service(variable)) options.env.emplace_back(variable);
+    }
     options.ignored_signal = SIGHUP;  // A reload in its first milliseconds: it reads its keys anyway.
     const auto started = reactor::spawn(options);
     if (!started.ok()) {
@@ -183,6 +192,7 @@ class SupervisedApp {
   void note(const keeper::Note& n) {
     using Kind = keeper::Note::Kind;
     const auto pid = static_cast<std::int64_t>(answering_);
+    tell_service(n.kind);
     switch (n.kind) {
       case Kind::kProxyUp: return log_.info("HAProxy is up", {{"pid", pid}, {"elapsed_ms", n.elapsed}});
       case Kind::kProxyAdopted:
@@ -226,6 +236,17 @@ class SupervisedApp {
     }
   }
 
+  /// Ready once a HAProxy serves: one that cannot even be started ends the parent.
+  void tell_service(keeper::Note::Kind kind) {
+    using Kind = keeper::Note::Kind;
+    const bool is_up = kind == Kind::kProxyUp || kind == Kind::kProxyAdopted || kind == Kind::kProxyForeign;
+    if (is_up) service_manager_.status("HAProxy is up");
+    if (is_up) service_manager_.ready();
+    if (kind == Kind::kProxyExited || kind == Kind::kForeignGone) service_manager_.status("HAProxy has ended");
+    if (kind == Kind::kStopRequested) service_manager_.status("stopping HAProxy");
+    if (kind == Kind::kStopRequested) service_manager_.stopping();
+  }
+
   void ended(std::string_view words, const keeper::Note& n) {
     log_.write(stopping_ ? LogLevel::kInfo : LogLevel::kError, words, {{"status", n.number}, {"up_ms", n.elapsed}});
   }
@@ -235,6 +256,7 @@ class SupervisedApp {
   ProcessLog process_log_;
   Log& log_;
   reactor::Loop loop_;
+  ServiceManager service_manager_;
   reactor::Reaper reaper_;
   reactor::Signals signals_;
   HaproxyLook look_;

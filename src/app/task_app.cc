@@ -9,8 +9,10 @@
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
+#include "app/service_manager.h"
 #include "app/service_socket.h"
 #include "app/supervisor_log.h"
+#include "app/task_view.h"
 #include "app/worker_processes.h"
 #include "app/worker_watch.h"
 #include "config/cli.h"
@@ -79,7 +81,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
         signals_(loop_, kSignals, [this](int signal, int) { on_signal(signal); }),
         service_(config.worker.socket),
         gossip_(loop_, config, log_, *this),
-        control_(loop_, config, log_, gossip_,
+        view_(announcer_, config.health.min_proxies, view_source()),
+        service_manager_(loop_, log_),
+        control_(loop_, config, log_, gossip_, view_,
                  [this](const announce::Steering& wish) { return steer(wish, config_.node.name); }),
         supervisor_(supervisor_options(config), rng_.fork(), loop_.now()),
         announcer_(announcer_options(), rng_.fork(), loop_.now()),
@@ -191,6 +195,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
         return drive_supervisor(
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
       case SIGHUP:
+        service_manager_.reload_begins();  // Ends in `settle`.
         gossip_.reload_keys();
         return drive_supervisor([&](Instant now) {
           if (config_.worker.on_hup == config::OnHup::kRenew) return supervisor_.renew(now, supervisor_out_);
@@ -275,6 +280,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
       loop_.stop();
     } else if (const auto* note = std::get_if<task::Note>(&effect)) {
       stop_requested_ = stop_requested_ || note->kind == task::Note::Kind::kStopRequested;
+      if (is_stopping()) service_manager_.stopping();
       const announce::Announcer::InFlight left = announcer_.in_flight();
       log_note(log_, *note,
                {.stopping = stop_requested_,
@@ -287,7 +293,31 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     }
   }
 
+  TaskView::Source view_source() {
+    return {[this] { return view_facts(); }, [this](Instant now, admin::TaskStatus& out) { fill_status(now, out); },
+            [this](Instant since) {
+              drive_announcer([&](Instant now) { announcer_.confirm(now, since, announcer_out_); });
+            }};
+  }
+
+  [[nodiscard]] TaskView::Facts view_facts() const {
+    return {worker_phase_of(supervisor_.state(), workers_.any_runs()), stop_requested_};
+  }
+
+  void fill_status(Instant now, admin::TaskStatus& out) const {
+    out.state = to_text(supervisor_.state());
+    workers_.fill_status(now, supervisor_.generation(), supervisor_.has_ready_worker(), out);
+    out.restarts = supervisor_.restarts();
+    out.listen = to_text(service_.bound()).view();
+    out.port = service_port();
+    out.pool = config_.task.backend;
+    out.weight = watch_.weight();
+    out.wish = announce::to_text(wish_);
+    if (const auto queue = reactor::accept_queue(service_.listener())) out.accept_queue = {queue->depth, queue->limit};
+  }
+
   void announce_ready() {
+    service_manager_.ready();
     announce::Announcement what;
     what.port = service_port();
     SHOAL_ASSERT(what.pool.assign(config_.task.backend));
@@ -368,6 +398,8 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
 
   /// At the end of each turn: what the announcer found out, told to the supervisor.
   void settle() {
+    service_manager_.status(view_.take_line());
+    if (!supervisor_.is_renewing()) service_manager_.reload_ends();
     const HealthNews news = std::exchange(health_news_, {});
     if (news.generation != 0 && news.generation == supervisor_.generation()) {
       drive_supervisor([&](Instant now) { take_health(now, news.healthy); });
@@ -423,6 +455,8 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   reactor::Signals signals_;
   ServiceSocket service_;
   GossipDriver gossip_;
+  TaskView view_;
+  ServiceManager service_manager_;
   GossipControl control_;
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;

@@ -82,7 +82,7 @@ void WorkerProcesses::start(std::uint32_t generation, ServiceSocket& service, Ip
   }
   // The oldest is one that SIGKILL did not end.
   if (generations_.full()) generations_.erase(0);
-  generations_.push_back({generation, spawned.value(), false});
+  generations_.push_back({generation, spawned.value(), false, loop_.now()});
   watched_ = generation;
   output_.started(spawned.value());
   log_.info("worker started", {{"pid", spawned.value()}, {"generation", generation}, {"command", options.argv[0]}});
@@ -98,6 +98,21 @@ void WorkerProcesses::signal(std::uint32_t generation, int signal, bool whole_gr
     static_cast<void>(reactor::signal_group(found->pid, signal));
   } else if (!found->exited) {
     static_cast<void>(reactor::signal_process(found->pid, signal));
+  }
+}
+
+bool WorkerProcesses::any_runs() const {
+  return std::any_of(generations_.begin(), generations_.end(), [](const Generation& g) { return !g.exited; });
+}
+
+void WorkerProcesses::fill_status(Instant now, std::uint32_t serving, bool is_ready, admin::TaskStatus& out) const {
+  for (const Generation& generation : generations_) {
+    if (generation.exited) continue;
+    const bool is_serving = generation.number == serving;
+    const std::string_view state = is_serving                    ? (is_ready ? "serving" : "running")
+                                   : generation.number > serving ? "starting"
+                                                                 : "ending";
+    out.workers.push_back({generation.pid, generation.number, std::string(state), to_ms(now - generation.since)});
   }
 }
 

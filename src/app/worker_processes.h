@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/status.h"
 #include "app/ready_probe.h"
 #include "app/service_socket.h"
 #include "app/worker_output.h"
@@ -58,6 +59,10 @@ class WorkerProcesses {
   void stop_watching() { ready_probe_.stop(); }
   /// Connections of ours that should have shown that the last generation accepts, and that another one accepted.
   [[nodiscard]] std::uint32_t taken_by_others() const { return ready_probe_.taken_by_others(); }
+  /// The leader of some generation runs.
+  [[nodiscard]] bool any_runs() const;
+  /// The workers of `out`. `serving` is the supervisor's generation.
+  void fill_status(Instant now, std::uint32_t serving, bool is_ready, admin::TaskStatus& out) const;
   /// Nothing happens where it is gone. `whole_group`: not the leader alone.
   void signal(std::uint32_t generation, int signal, bool whole_group);
 
@@ -69,6 +74,7 @@ class WorkerProcesses {
     std::uint32_t number = 0;
     pid_t pid = 0;  // The leader's, and the number of the group.
     bool exited = false;
+    Instant since{};
   };
 
   void on_child_exit(pid_t pid, const reactor::ExitStatus& status);

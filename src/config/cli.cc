@@ -5,19 +5,19 @@
 #include <utility>
 
 #include "config/text.h"
+#include "config/values.h"
 
 namespace shoal::config {
 namespace {
 
 using Kind = Command::Kind;
 
-constexpr std::array<std::string_view, 12> kCommands = {"sidecar", "task",   "config", "version",
-                                                        "members", "keygen", "keys",   "force-leave",
-                                                        "event",   "drain",  "ready",  "maint"};
+constexpr std::array<std::string_view, 14> kCommands = {"health",  "status",  "sidecar", "task", "config",
+                                                        "version", "members", "keygen",  "keys", "force-leave",
+                                                        "event",   "drain",   "ready",   "maint"};
 constexpr std::array<std::string_view, 3> kConfigCommands = {"check", "print", "reference"};
 constexpr std::array<std::string_view, 4> kKeysCommands = {"list", "install", "use", "remove"};
-constexpr std::array<std::string_view, 6> kFutureCommands = {"servers", "status", "events",
-                                                             "explain", "health", "doctor"};
+constexpr std::array<std::string_view, 4> kFutureCommands = {"servers", "events", "explain", "doctor"};
 
 /// What a command that does not run a role takes besides options.
 struct Arguments {
@@ -27,6 +27,8 @@ struct Arguments {
 };
 constexpr std::array kArguments = {
     Arguments{Kind::kKeygen, "shoal keygen", 0, 0},
+    Arguments{Kind::kHealth, "shoal health [--ready]", 0, 0},
+    Arguments{Kind::kStatus, "shoal status", 0, 0},
     Arguments{Kind::kMembers, "shoal members", 0, 0},
     Arguments{Kind::kKeysList, "shoal keys list", 0, 0},
     Arguments{Kind::kKeysInstall, "shoal keys install KEY (- reads it from stdin)", 1, 1},
@@ -113,6 +115,8 @@ class Walk {
     } else if (contains(kCommands, word)) {
       topic_ = word;
       if (word == "keygen") command_.kind = Kind::kKeygen;
+      if (word == "health") command_.kind = Kind::kHealth;
+      if (word == "status") command_.kind = Kind::kStatus;
       if (word == "members") command_.kind = Kind::kMembers;
       if (word == "force-leave") command_.kind = Kind::kForceLeave;
       if (word == "event") command_.kind = Kind::kEvent;
@@ -242,6 +246,11 @@ class Walk {
     } else if (argument == "--stop" && command_.kind == Kind::kSteer && command_.wish != "ready") {
       command_.stop = true;
       ++at_;
+    } else if (argument == "--ready" && command_.kind == Kind::kHealth) {
+      command_.ready = true;
+      ++at_;
+    } else if (flag == "--timeout" && has_timeout(command_.kind)) {
+      read_timeout(flag);
     } else if (flag == "--worker") {
       if (argument != flag) return fail("--worker takes all that follows: write --worker COMMAND ARGS..., without =");
       ++at_;
@@ -249,6 +258,18 @@ class Walk {
     } else {
       read_setting(flag);
     }
+  }
+
+  static bool has_timeout(Kind kind) { return kind == Kind::kHealth || kind == Kind::kStatus; }
+
+  void read_timeout(const std::string& flag) {
+    constexpr Duration kLeast = 1ms, kMost = 1min;
+    std::string text;
+    if (!take_value(flag, text)) return;
+    const auto timeout = parse_duration(text);
+    if (!timeout || *timeout < kLeast || *timeout > kMost)
+      return fail(flag + " " + quoted(text) + ": write 1ms to 1m, as in 500ms or 2s");
+    command_.timeout = *timeout;
   }
 
   void read_setting(const std::string& flag) {
@@ -287,6 +308,8 @@ class Walk {
     if (arguments_of(command_.kind) != nullptr) {
       std::vector<std::string_view> known = {"--config", "--output", "--help"};
       if (asks_running(command_.kind)) known.push_back("--control-socket");
+      if (has_timeout(command_.kind)) known.push_back("--timeout");
+      if (command_.kind == Kind::kHealth) known.push_back("--ready");
       if (command_.kind == Kind::kForceLeave) known.push_back("--prune");
       if (command_.kind == Kind::kEvent) known.push_back("--coalesce");
       if (command_.kind == Kind::kSteer && command_.wish != "ready") known.push_back("--stop");

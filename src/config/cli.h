@@ -27,6 +27,8 @@ struct Command {
     kHelp,
     kKeygen,
     // These ask a running shoal; see asks_running().
+    kHealth,
+    kStatus,
     kMembers,
     kKeysList,
     kKeysInstall,
@@ -50,6 +52,8 @@ struct Command {
   bool coalesce = false;  // event
   std::string wish;       // kSteer: "drain", "ready" or "maint", the command itself.
   bool stop = false;      // drain, maint
+  bool ready = false;     // health: the strict question.
+  Duration timeout{};     // health, status: the longest wait for the answer; 0 = the command's own.
 };
 
 /// Of its flags such a command has only control.socket.

@@ -168,6 +168,10 @@ struct Task {
   std::optional<std::uint16_t> advertise_port;  // Not set: the bound port.
 };
 
+struct Health {
+  std::uint32_t min_proxies = 0;  // HAProxies that a task has to be in rotation in; 0 to 64.
+};
+
 enum class Ready : std::uint8_t { kAuto, kNotify, kHttp, kTcp, kDelay };
 enum class WorkerHealth : std::uint8_t { kOff, kHttp, kTcp, kQueue };
 enum class HealthAction : std::uint8_t {
@@ -226,6 +230,7 @@ struct Config {
   Sidecar sidecar;
   Task task;
   Worker worker;
+  Health health;
   Control control;
   LogSettings log;
   /// What is odd but no error, one sentence each. The program logs them once it has a log.

@@ -87,6 +87,8 @@ constexpr std::string_view kTopHelp =
     "  shoal sidecar [flags]                 Keep HAProxy's servers true; runs beside HAProxy.\n"
     "  shoal sidecar [flags] -- HAPROXY ...  The same, and run HAProxy.\n"
     "  shoal -c FILE [flags]                 Run what the file's role says.\n"
+    "  shoal health [--ready]                Exit 0 or 1, for a container's health check.\n"
+    "  shoal status                          Show how a running shoal is.\n"
     "  shoal members                         Show the cluster as a running shoal sees it.\n"
     "  shoal keys list|install|use|remove    Change the keys of the whole cluster.\n"
     "  shoal keygen                          Make a key.\n"
@@ -110,6 +112,24 @@ constexpr std::string_view kConfigHelp =
     "print      Shows each value and where it came from, in the form of a settings file.\n"
     "reference  Describes every setting, in Markdown.\n\n"
     "Flags are those of shoal sidecar and shoal task.\n\n";
+
+constexpr std::string_view kHealthHelp =
+    "Usage: shoal health [--ready] [--timeout TIME] [-o json]\n\n"
+    "Asks the running shoal, and exits 0 when it is healthy, 1 when it is not or does not answer, with no other code\n"
+    "but 64; stderr says why not.\n"
+    "For a container's health check, without a shell: HEALTHCHECK CMD [\"/usr/bin/shoal\", \"health\"].\n\n"
+    "A task is healthy once it has been in rotation in health.min_proxies HAProxies, and then while its worker is: a\n"
+    "HAProxy or a sidecar that is redeployed makes no task unhealthy. A sidecar is healthy when it answers; one that\n"
+    "runs HAProxy too, once that has answered.\n\n"
+    "  --ready                               The strict form: in rotation now, as the sidecars confirm; of a\n"
+    "                                        sidecar, every HAProxy connected and compared lately.\n"
+    "  --timeout TIME                        The longest wait for the answer, 1ms to 1m. Default: 1s\n\n";
+
+constexpr std::string_view kStatusHelp =
+    "Usage: shoal status [--timeout TIME] [-o json]\n\n"
+    "Shows how the running shoal is: a task with its worker, its address and what each sidecar says of it; a sidecar\n"
+    "with its HAProxies, their servers, and what is held in rotation.\n\n"
+    "  --timeout TIME                        The longest wait for the answer, 1ms to 1m. Default: 5s\n\n";
 
 constexpr std::string_view kMembersHelp =
     "Usage: shoal members [-o json]\n\n"
@@ -163,7 +183,8 @@ constexpr std::string_view kAskHelp =
     "  --control-socket PATH|@NAME           Its control socket.\n"
     "  -o, --output json|text                How to print.\n"
     "  -h, --help                            Show this and exit.\n\n"
-    "Without -c and --control-socket the one that runs on this machine is asked.\n\n"
+    "Without -c and --control-socket the one that runs on this machine is asked; of several, the one in the same\n"
+    "container. Where that leaves several, they are named.\n\n"
     "Exit codes: 0 done; 1 refused, or not done by every member; 64 usage; 69 no shoal runs there; 75 no answer in\n"
     "time; 78 bad settings.\n";
 
@@ -235,6 +256,8 @@ std::string help_text(std::string_view topic) {
   if (topic == "task") return role_help(Role::kTask);
   if (topic == "config") return std::string(kConfigHelp) + std::string(kSources);
   if (topic == "version") return "Usage: shoal version [-o json]\n";
+  if (topic == "health") return std::string(kHealthHelp) + std::string(kAskHelp);
+  if (topic == "status") return std::string(kStatusHelp) + std::string(kAskHelp);
   if (topic == "members") return std::string(kMembersHelp) + std::string(kAskHelp);
   if (topic == "keys") return std::string(kKeysHelp) + std::string(kAskHelp);
   if (topic == "force-leave") return std::string(kForceLeaveHelp) + std::string(kAskHelp);

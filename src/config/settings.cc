@@ -394,6 +394,10 @@ constexpr std::array kSettings = {
             "wrap: each line that the worker writes becomes a line of shoal's own log.", 0, 0,
             &set_choice<&Config::worker, &Worker::log>},
 
+    Setting{"health.min_proxies", "", Type::kInteger, Concerns::kTask, false, "NUMBER", "1", "", "2",
+            "shoal health: red until the task has been in rotation in so many HAProxies at once; 0: until it is ready.",
+            0, 64, &set_integer<&Config::health, &Health::min_proxies>},
+
     Setting{"control.socket", "", Type::kText, Concerns::kBoth, false, "PATH|@NAME|off", "",
             "/run/shoal/<role>-<gossip port>.sock, else @shoal/<role>-<gossip port>", "\"/run/shoal/web.sock\"",
             "Where shoal members, shoal keys and the like reach this process; @ is an abstract name.", 0, 0,

@@ -136,6 +136,11 @@ Result<uid_t> ClientStream::peer_uid() const {
   return reactor::peer_uid(watch_.fd());
 }
 
+Result<pid_t> ClientStream::peer_pid() const {
+  SHOAL_ASSERT(is_open());
+  return reactor::peer_pid(watch_.fd());
+}
+
 bool ClientStream::write(Bytes bytes) {
   SHOAL_ASSERT(is_open() && !connecting_);
   if (bytes.empty()) return true;

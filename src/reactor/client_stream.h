@@ -53,6 +53,8 @@ class ClientStream {
   [[nodiscard]] Result<void> take_over(ClientStream& from);
   /// Who listens at the other end. REQUIRES: open.
   [[nodiscard]] Result<uid_t> peer_uid() const;
+  /// Its process; 0 when it is in a pid namespace that we cannot see. REQUIRES: open, over UNIX.
+  [[nodiscard]] Result<pid_t> peer_pid() const;
   /// Copies. False when the bytes do not fit in what is left of the buffer: then none were taken, and the caller
   /// decides (a peer that far behind is as good as gone). A broken connection is told by on_closed, never in here.
   [[nodiscard]] bool write(Bytes bytes);

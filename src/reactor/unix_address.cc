@@ -32,12 +32,28 @@ Result<UnixAddress> to_unix_address(const std::string& name) {
   return out;
 }
 
-Result<uid_t> peer_uid(int fd) {
+namespace {
+
+Result<ucred> peer_of(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
     return system_error(errno, "cannot ask for the peer");
-  return peer.uid;
+  return peer;
+}
+
+}  // namespace
+
+Result<uid_t> peer_uid(int fd) {
+  const Result<ucred> peer = peer_of(fd);
+  if (!peer.ok()) return peer.error();
+  return peer.value().uid;
+}
+
+Result<pid_t> peer_pid(int fd) {
+  const Result<ucred> peer = peer_of(fd);
+  if (!peer.ok()) return peer.error();
+  return peer.value().pid;
 }
 
 }  // namespace shoal::reactor

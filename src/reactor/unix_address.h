@@ -1,4 +1,4 @@
-// Names of UNIX sockets as the kernel wants them. For this folder's .cc files.
+// Names of UNIX sockets as the kernel wants them. For this folder.
 #pragma once
 
 #include <sys/socket.h>
@@ -23,5 +23,7 @@ struct UnixAddress {
 
 /// The uid at the other end of a connected UNIX socket.
 [[nodiscard]] Result<uid_t> peer_uid(int fd);
+/// The process at the other end when it listened or connected; 0 when we cannot see it.
+[[nodiscard]] Result<pid_t> peer_pid(int fd);
 
 }  // namespace shoal::reactor

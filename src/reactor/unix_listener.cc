@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "reactor/client_stream.h"
 #include "reactor/socket_address.h"
 #include "reactor/unix_address.h"
-#include "reactor/client_stream.h"
 
 namespace shoal::reactor {
 

@@ -79,6 +79,11 @@ struct Counts {
   std::uint64_t holds = 0;  // How often the floor began to hold a server.
 };
 
+struct ProxyCounts {
+  std::uint64_t commands = 0;  // Sent, the questions among them.
+  std::uint64_t refused = 0;   // Changes that HAProxy has refused.
+};
+
 /// REQUIRES for inputs: `out` is empty and made for the same number of proxies; `now` never goes back. Both are
 /// asserted.
 class Core final {
@@ -134,6 +139,9 @@ class Core final {
     return proxy_up(proxy) || proxies_[proxy].session.has_old();
   }
   [[nodiscard]] const haproxy::RuntimeSession& session(std::size_t proxy) const { return proxies_[proxy].session; }
+  /// When that HAProxy's whole table was last read and compared; kNever = not yet.
+  [[nodiscard]] Instant compared_at(std::size_t proxy) const { return proxies_[proxy].compared_at; }
+  [[nodiscard]] const ProxyCounts& proxy_counts(std::size_t proxy) const { return proxies_[proxy].counts; }
   /// Calls `visit(const ServerView&)` for each server of ours that is wanted or stands in HAProxy.
   template <typename Visit>
   void each_server(Instant now, Visit&& visit) const {
@@ -156,6 +164,7 @@ class Core final {
     bool looked = false;  // The table has been read since the session came up.
     bool dirty = true;    // Something may want a step.
     Instant look_at;
+    Instant compared_at = kNever;
     Instant plan_at = kNever;  // A step becomes possible by time alone.
     Instant batch_not_before;
     Instant drain_poll_at = kNever;
@@ -170,6 +179,7 @@ class Core final {
     bool level_told = false;
     bool gone = false;  // As `is_gone` said last.
     std::string_view fault_told;
+    ProxyCounts counts;
   };
 
   void begin_input(Instant now, const Outbox& out);

@@ -104,6 +104,7 @@ void Core::take_look(Instant now, std::size_t number, std::string_view reply, Ou
   }
   if (!proxy.looked) all_standings_changed();
   proxy.looked = true;
+  proxy.compared_at = now;
   proxy.dirty = true;
   proxy.look_at = now + options_.reconcile_interval;
   if (!waits_for_a_check(proxy)) return;
@@ -263,6 +264,7 @@ void Core::take_step_reply(Instant now, std::size_t number, const haproxy::Sessi
 }
 
 void Core::refuse(Instant now, std::size_t number, Server& server, const haproxy::SessionEvent& event, Outbox& out) {
+  ++proxies_[number].counts.refused;
   // The first refusal of a batch names the cause; those after it follow from it.
   if (server.refused_in_batch == counts_.batches) return;
   server.refused_in_batch = counts_.batches;

@@ -74,7 +74,9 @@ void Core::act(Instant now, std::size_t number, Outbox& out) {
   const bool has_polls = (has_steps || all_due) && add_drain_polls(now, proxy, all_due);
   if (!has_steps && !is_full_look && !has_polls) return;
   ++counts_.batches;
-  counts_.commands += options_.session.batch_commands_max - proxy.session.batch_room();
+  const std::size_t commands = options_.session.batch_commands_max - proxy.session.batch_room();
+  counts_.commands += commands;
+  proxy.counts.commands += commands;
   proxy.session.begin_batch(now, out.session(number));
 }
 

@@ -180,8 +180,10 @@ announce::Standing Core::standing(std::string_view node, const announce::Generat
       continue;
     }
     const bool is_present = server != nullptr && server->observed.present;
-    result.in_rotation = result.in_rotation && proxy.looked && is_present && server->observed.in_rotation() &&
-                         same_place(server->observed.address, fact.place());
+    const bool has_it = proxy.looked && is_present && server->observed.in_rotation() &&
+                        same_place(server->observed.address, fact.place());
+    result.in_rotation = result.in_rotation && has_it;
+    result.proxies_in_rotation += has_it && is_current ? 1 : 0;
     const bool is_in_doubt = server != nullptr && server->in_doubt;
     const bool is_out = proxy.looked && !is_in_doubt && (!is_present || server->observed.in_maintenance());
     result.out = result.out && is_out;

@@ -174,6 +174,8 @@ class Supervisor final {
   /// The generation that serves or is to serve next; 0 = none. Changes with a restart and a renewal.
   [[nodiscard]] std::uint32_t generation() const { return worker_.generation; }
   [[nodiscard]] std::uint32_t restarts() const { return restarts_; }
+  /// A new generation is on its way, or is to be.
+  [[nodiscard]] bool is_renewing() const { return renewal_wanted_ || renewal_.is_coming(); }
 
  private:
   using Action = void (Supervisor::*)(Instant now, SupervisorOutbox& out);

@@ -6,6 +6,7 @@
 #include "admin/api.h"
 #include "admin/http_client.h"
 #include "admin/http_request.h"
+#include "admin/status.h"
 #include "base/check.h"
 #include "base/http_status.h"
 #include "input.h"
@@ -96,6 +97,15 @@ void read_answers(std::string_view text) {
   if (from_json(text, status)) {
     Status again;
     SHOAL_ASSERT(from_json(to_json(status), again) && again.members == status.members);
+    SHOAL_ASSERT(again.task.has_value() == status.task.has_value());
+    if (status.task) SHOAL_ASSERT(again.task->sidecars.size() == status.task->sidecars.size());
+    SHOAL_ASSERT(again.sidecar.has_value() == status.sidecar.has_value());
+    if (status.sidecar) SHOAL_ASSERT(again.sidecar->proxies.size() == status.sidecar->proxies.size());
+  }
+  Health health;
+  if (from_json(text, health)) {
+    Health again;
+    SHOAL_ASSERT(from_json(to_json(health), again) && again.healthy == health.healthy);
   }
   std::vector<Member> members;
   if (from_json(text, members)) {

@@ -131,6 +131,7 @@ def accepts_tcp(address):
 
 
 _CLONE_NEWNET = 0x40000000
+_CLONE_NEWNS = 0x00020000
 
 
 def own_network(addresses=()):
@@ -142,6 +143,12 @@ def own_network(addresses=()):
     for words in [["link", "set", "lo", "up"], *[["addr", "add", a, "dev", "lo"] for a in addresses]]:
         subprocess.run(["ip", *words], check=True)
     return True
+
+
+def unshare_mounts():
+    """What is mounted from now on is seen by this test and what it starts alone, once `mount --make-rprivate /` is
+    done. False where root may not. To be called before any thread is started."""
+    return _libc.unshare(_CLONE_NEWNS) == 0
 
 
 def become_subreaper():

@@ -215,6 +215,113 @@ TEST_CASE("once accepted nothing more is sent") {
   CHECK(t.announcer.was_accepted());
 }
 
+TEST_CASE("HAProxies are counted as the sidecars say, one that tells no number as one, and none of who is gone") {
+  Trace t;
+  const auto count = [&] { return t.announcer.proxies_in_rotation(); };
+  t.sidecar("a");
+  t.sidecar("b", MemberStatus::kAlive, true, 2);
+  t.sidecar("go", MemberStatus::kAlive, false, 3);
+  t.ready();
+  const auto asked = t.take_sent();
+  REQUIRE(asked.size() == 3);
+  AnnounceAnswer three = yes();
+  three.proxies_up = three.proxies_in_rotation = 3;
+  t.answer(asked[0], three);
+  CHECK(count() == 3);
+  AnnounceAnswer half = no(Reason::kFix, "no backend");  // One of two has it.
+  half.proxies_up = 2;
+  half.proxies_in_rotation = 1;
+  t.answer(asked[1], half);
+  CHECK(count() == 4);
+  t.answer(asked[2], yes());
+  CHECK(count() == 5);
+  t.sidecar("a", MemberStatus::kFailed);
+  CHECK(count() == 2);
+  t.sidecar("a");  // Back, and has not said anything yet.
+  CHECK(count() == 2);
+  AnnounceAnswer too_many = yes();
+  too_many.proxies_in_rotation = UINT32_MAX;
+  t.answer(t.take_one(), too_many);
+  CHECK(count() < 5000);
+  t.depart();
+  CHECK(count() == 0);
+}
+
+TEST_CASE("who has to know what is so now asks again, and hears that HAProxy has lost us") {
+  Trace t;
+  serve(t, 2);
+  t.after(1min);
+  CHECK(t.announcer.is_confirmed(Instant{}));
+  const Instant since = t.now;
+  const auto confirm = [&] { t.announcer.confirm(t.now, since, t.out), t.drain(); };
+  CHECK_FALSE(t.announcer.is_confirmed(since));
+  CHECK(t.announcer.proxies_in_rotation(since) == 0);
+  CHECK(t.announcer.proxies_in_rotation() == 2);
+  confirm();
+  const auto asked = t.take_sent();
+  REQUIRE(asked.size() == 2);
+  CHECK(asked[0].announcement().generation == Generation{kStart, 1});  // No news.
+  confirm();
+  CHECK(t.take_sent().empty());  // They are being asked.
+  t.answer(asked[0], yes());
+  CHECK_FALSE(t.announcer.is_confirmed(since));
+  CHECK(t.announcer.proxies_in_rotation(since) == 1);
+  t.answer(asked[1], no(Reason::kRetry, "HAProxy is away"));
+  CHECK(t.announcer.is_confirmed(since));
+  CHECK(t.announcer.proxies_in_rotation() == 1);
+  CHECK(t.announcer.sidecars_accepted() == 1);
+  CHECK(t.take() == "refused b: HAProxy is away");
+  confirm();
+  CHECK(t.take_sent().empty());  // They have just said it.
+  CHECK(about(t.until_next_query(), 1s));
+  t.answer(t.take_one(), yes());
+  CHECK(t.take() == "accepted b");
+  t.depart();
+  t.take_sent();
+  confirm();
+  CHECK(t.take_sent().empty());
+  CHECK(t.announcer.is_confirmed(t.now));
+}
+
+TEST_CASE("a sidecar is shown with what it said last") {
+  Trace t;
+  const auto shown = [&](const std::string& name) {
+    Announcer::SidecarView out;
+    t.announcer.each_sidecar([&](const Announcer::SidecarView& view) {
+      if (view.name == name) out = view;
+    });
+    return out;
+  };
+  t.sidecar("a");
+  t.ready();
+  CHECK(shown("a").answered == Announcer::Answered::kNothing);
+  CHECK(shown("a").answered_at == kNever);
+  CHECK(shown("a").unanswered == 1);
+  t.now += 3ms;
+  t.answer(t.take_one(), no(Reason::kFix, "no backend"));
+  CHECK(shown("a").answered == Announcer::Answered::kRefused);
+  CHECK(shown("a").reason == Reason::kFix);
+  CHECK(shown("a").reason_text == "no backend");
+  CHECK(shown("a").answered_at == t.now);
+  t.until_next_query();
+  AnnounceAnswer accepted = yes();
+  accepted.server = ServerName("shoal-t-1");
+  accepted.proxies_up = accepted.proxies_total = accepted.proxies_in_rotation = 2;
+  t.answer(t.take_one(), accepted);
+  CHECK(shown("a").answered == Announcer::Answered::kAccepted);
+  CHECK(shown("a").reason_text.empty());
+  CHECK(shown("a").server == "shoal-t-1");
+  CHECK(shown("a").proxies_in_rotation == 2);
+  t.depart();
+  CHECK(shown("a").answered == Announcer::Answered::kNothing);
+  t.answer(t.take_one(), out_of_rotation(4));
+  CHECK(shown("a").in_flight == 4);
+  CHECK(shown("a").server == "shoal-t-1");
+  t.until_next_query();
+  t.answer(t.take_one(), out_of_rotation(0));
+  CHECK(shown("a").answered == Announcer::Answered::kDrained);
+}
+
 TEST_CASE("without an answer a shoal sidecar is tried by datagram, then by TCP, then both in turn up to 30 s apart") {
   Trace t;
   t.sidecar("a");

@@ -107,6 +107,17 @@ TEST_CASE("every message comes back as it was, also at its largest") {
   CHECK(said_back->generation == said.generation);
   CHECK(said_back->nonce == said.nonce);
 
+  AnnounceAnswer accepted;
+  accepted.accepted = true;
+  accepted.proxies_up = 3;
+  accepted.proxies_total = 4;
+  accepted.proxies_in_rotation = UINT32_MAX;
+  const auto accepted_back = decode_announce_answer(encode(accepted, memory));
+  REQUIRE(accepted_back.has_value());
+  CHECK(accepted_back->proxies_up == 3);
+  CHECK(accepted_back->proxies_total == 4);
+  CHECK(accepted_back->proxies_in_rotation == UINT32_MAX);
+
   DepartAnswer answer;
   answer.accepted = true;
   answer.drained = true;

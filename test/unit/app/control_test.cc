@@ -8,6 +8,7 @@
 #include "app/control_client.h"
 #include "app/control_server.h"
 #include "app/control_text.h"
+#include "app/status_text.h"
 #include "reactor/client_stream.h"
 
 using namespace shoal;
@@ -70,6 +71,12 @@ struct Fixture final : ControlHandler, reactor::ClientStreamHandler {
   std::string wish;
 };
 
+admin::Status named(const std::string& name) {
+  admin::Status status;
+  status.name = name;
+  return status;
+}
+
 Command command_of(Command::Kind kind, bool json = false) {
   Command command;
   command.kind = kind;
@@ -81,7 +88,7 @@ Command command_of(Command::Kind kind, bool json = false) {
 
 TEST_CASE("each request reaches the handler with what it says, and is answered at once or later") {
   Fixture f;
-  f.on_request = [&] { f.server.answer(f.ref, admin::Status{"n", "task", "1", "", 1, 1}); };
+  f.on_request = [&] { f.server.answer(f.ref, named("n")); };
   CHECK(f.ask("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").find("HTTP/1.1 200 OK {\"name\":\"n\"") == 0);
   CHECK(f.operation == admin::Operation::kStatus);
 
@@ -109,6 +116,15 @@ TEST_CASE("each request reaches the handler with what it says, and is answered a
   CHECK(f.name == "web-2");
   CHECK(f.wish == "maint");
   CHECK(f.stop);
+}
+
+TEST_CASE("health and ready are two paths, and what is not well is a 503") {
+  Fixture f;
+  f.on_request = [&] { f.server.answer(f.ref, admin::Health{f.operation == admin::Operation::kHealth, "why"}); };
+  CHECK(f.ask("GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n") == R"(HTTP/1.1 200 OK {"healthy":true,"reason":"why"})");
+  CHECK(f.ask("GET /v1/ready HTTP/1.1\r\nHost: x\r\n\r\n") ==
+        R"(HTTP/1.1 503 Service Unavailable {"healthy":false,"reason":"why"})");
+  CHECK(f.post("/v1/health", "{}").find("HTTP/1.1 405") == 0);
 }
 
 TEST_CASE("a bad request never reaches the handler") {
@@ -194,6 +210,98 @@ TEST_CASE("the exit code says whether it was done, refused, done in part, or mus
   CHECK(part.out == "done by 1 of 2 members\n");
   REQUIRE(part.errors.size() == 1);
   CHECK(part.errors[0] == "web?: no");
+}
+
+TEST_CASE("health is 0 or 1, says why on stderr, and believes no answer that contradicts itself") {
+  const auto told = [](int status, const std::string& body, bool ready = false, bool json = false) {
+    Command command = command_of(Command::Kind::kHealth, json);
+    command.ready = ready;
+    return tell_answer(command, status, body);
+  };
+  const std::string well = R"({"healthy":true,"reason":"in rotation"})",
+                    ill = R"({"healthy":false,"reason":"a\u001b"})";
+  CHECK(told(200, well).exit_code == 0);
+  CHECK(told(200, well).out == "healthy: in rotation\n");
+  CHECK(told(200, well, true).out == "ready: in rotation\n");
+  CHECK(told(200, well, false, true).out == well + "\n");
+  const ControlOutcome red = told(503, ill, true);
+  CHECK(red.exit_code == 1);
+  CHECK(red.out.empty());
+  CHECK(red.errors == std::vector<std::string>{"not ready: a?"});
+  CHECK(told(503, ill, false, true).out == ill + "\n");
+  CHECK(told(200, ill).exit_code == 1);
+  CHECK(told(200, ill).errors[0].find("no shoal") != std::string::npos);
+  CHECK(told(503, well).exit_code != 0);
+  CHECK(told(404, R"({"error":"there is no such path"})").errors[0] == "there is no such path");
+  CHECK(told(200, "{}").exit_code == 1);
+}
+
+TEST_CASE("health of a shoal that is not there, or is silent, is 1 within its deadline") {
+  config::Loaded loaded;
+  loaded.config.control.kind = config::Control::Kind::kSocket;
+  loaded.config.control.socket = socket_name() + "/nobody";
+  Command command = command_of(Command::Kind::kHealth);
+  command.timeout = 50ms;
+  CHECK(run_control_command(command, loaded, 0).exit_code == 1);
+  Fixture f;  // Its loop does not turn.
+  loaded.config.control.socket = socket_name();
+  const ControlOutcome silent = run_control_command(command, loaded, 0);
+  CHECK(silent.exit_code == 1);
+  CHECK(silent.errors[0] == socket_name() + ": no answer in 50ms; it is busy or hangs");
+  command.kind = Command::Kind::kStatus;
+  CHECK(run_control_command(command, loaded, 0).exit_code == 75);
+}
+
+TEST_CASE("a status is one screen, the troubled first, and says what it leaves out") {
+  admin::Status status = named("web\x1b");
+  status.role = "task";
+  status.uptime_ms = 3'725'000;
+  status.ready = {false, "why\x1b not"};
+  admin::TaskStatus& task = status.task.emplace();
+  task.state = "ready";
+  task.workers = {{7, 1, "running", 5000}};
+  task.accept_queue = admin::AcceptQueue{2, 128};
+  task.sidecars.resize(20);
+  for (std::size_t i = 0; i < task.sidecars.size(); ++i) task.sidecars[i].name = "proxy-" + std::to_string(i);
+  task.sidecars_left_out = 3;
+  const std::string text = status_text(status);
+  CHECK(text.find('\x1b') == std::string::npos);
+  CHECK(text.find("ready         NO, why? not\n") != std::string::npos);
+  CHECK(text.find("up 1h2m") != std::string::npos);
+  CHECK(text.find("2 waiting, room for 128") != std::string::npos);
+  CHECK(text.find("proxy-11 ") != std::string::npos);
+  CHECK(text.find("proxy-12") == std::string::npos);
+  CHECK(text.find("and 11 more\n") != std::string::npos);
+  CHECK(std::count(text.begin(), text.end(), '\n') <= 26);
+  CHECK(tell_answer(command_of(Command::Kind::kStatus), 200, admin::to_json(status)).out == text);
+  CHECK(tell_answer(command_of(Command::Kind::kStatus, true), 200, admin::to_json(status)).out ==
+        admin::to_json(status) + "\n");
+  CHECK(tell_answer(command_of(Command::Kind::kStatus), 200, "[]").exit_code == 1);
+
+  admin::Status of_sidecar;
+  admin::SidecarStatus& sidecar = of_sidecar.sidecar.emplace();
+  sidecar.dry_run = true;
+  sidecar.proxies.resize(2);
+  sidecar.proxies[0] = {"/run/a", true, "", "2.6.12", 9, "", 3, 1, 4, 0, 1500, 77, 2, 0, 0, 1};
+  sidecar.proxies[1].socket = "/run/b";
+  sidecar.proxies[1].reason = "no such socket";
+  sidecar.held = {{"shoal-a-1", "web", "", "/run/a"}};
+  const std::string shown = status_text(of_sidecar);
+  CHECK(shown.find("/run/a  2.6.12   9    3        1    4        0        1s        77    2\n") != std::string::npos);
+  CHECK(shown.find("/run/b  away     -    ?") != std::string::npos);
+  CHECK(shown.find("/run/b is away: no such socket\n") != std::string::npos);
+  CHECK(shown.find("/run/a: 1 old processes") != std::string::npos);
+  CHECK(shown.find("shoal-a-1         web   -     /run/a\n") != std::string::npos);
+  CHECK(shown.find("a dry run") != std::string::npos);
+}
+
+TEST_CASE("an age is as long as it needs to be") {
+  CHECK(age_text(-5) == "0ms");
+  CHECK(age_text(999) == "999ms");
+  CHECK(age_text(59'999) == "59s");
+  CHECK(age_text(125'000) == "2m5s");
+  CHECK(age_text(86'399'000) == "23h59m");
+  CHECK(age_text(93'600'000) == "1d2h");
 }
 
 TEST_CASE("keys are listed in columns, and as JSON as they came") {

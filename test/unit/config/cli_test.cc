@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using namespace shoal::config;
+using namespace std::chrono_literals;
 using Kind = Command::Kind;
 
 namespace {
@@ -205,6 +206,12 @@ TEST_CASE("no command line brings it down") {
 }
 
 TEST_CASE("commands that ask a running shoal take their words, their flags and the way to it") {
+  CHECK(good({"health"}).kind == Kind::kHealth);
+  CHECK_FALSE(good({"health"}).ready);
+  CHECK(good({"health", "--ready", "-o", "json"}).ready);
+  CHECK(good({"health", "--timeout", "300ms"}).timeout == 300ms);
+  CHECK(good({"status", "--timeout=2s"}).timeout == 2s);
+  CHECK(good({"status"}).kind == Kind::kStatus);
   CHECK(good({"members"}).kind == Kind::kMembers);
   CHECK(good({"-o", "json", "members"}).json);
   CHECK(good({"keys", "list", "-c", "f"}).file == "f");
@@ -239,6 +246,13 @@ TEST_CASE("mistakes in such a command are named, a key never") {
   CHECK(says({"event"}, "write shoal event NAME [PAYLOAD]"));
   CHECK(says({"event", ""}, "an empty argument"));
   CHECK(says({"members", "x"}, "one argument too many"));
+  CHECK(says({"health", "now"}, "one argument too many; write shoal health [--ready]"));
+  CHECK(says({"health", "--redy"}, "did you mean --ready?"));
+  CHECK(says({"status", "--ready"}, "--ready needs a value"));
+  CHECK(says({"health", "--timeout"}, "--timeout needs a value"));
+  for (const char* timeout : {"0s", "61s", "soon", "5", "-1s"})
+    CHECK(says({"health", "--timeout", timeout}, "1ms to 1m"));
+  CHECK(says({"members", "--timeout", "1s"}, "there is no flag --timeout"));
   CHECK(says({"event", "--coalesc", "a"}, "did you mean --coalesce?"));
   CHECK(says({"members", "--prune"}, "there is no flag --prune"));
   CHECK(says({"members", "--weight", "3"}, "--weight has no meaning for shoal members"));

@@ -485,9 +485,11 @@ TEST_CASE("Several HAProxies: accepted only when all have it, drained only when 
   Harness h(Harness::default_options(2));
   h.serve("web-1", 1);
   CHECK(h.haproxy(0).only("shoal")->id == h.haproxy(1).only("shoal")->id);
+  CHECK(h.standing("web-1").proxies_in_rotation == 2);
   h.haproxy(1).only("shoal")->admin = 1;
   h.run(6s);
   CHECK(!h.standing("web-1").in_rotation);
+  CHECK(h.standing("web-1").proxies_in_rotation == 1);
   h.haproxy(1).only("shoal")->admin = 0;
   h.run(6s);
   h.haproxy(1).only("shoal")->sessions = 1;
