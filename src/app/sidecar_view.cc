@@ -86,6 +86,7 @@ void SidecarView::fill(Instant now, Instant since, admin::Status& out) const {
   core_->each_server(now, [&](const sidecar::ServerView& server) {
     admin::ProxyRow& row = status.proxies[server.proxy];
     if (row.connected) count_server(server, row);  // Of one that is away nothing is known now.
+    if (!server.slot.empty()) row.method = "slots, where a pool takes no servers at run time";
     if (!server.held) return;
     if (status.held.size() == admin::kRowsMax) {
       ++status.held_left_out;
