@@ -61,10 +61,22 @@ struct Line {
 
 std::string quoted(std::string_view line) { return "`" + std::string(line) + "`"; }
 
+/// The start's; where it has moved, the slot at its present place rather than the one at its last.
+const ModelServer* server_of(HaproxyProcess& process, const Start& start) {
+  const ModelServer* first = process.find(start.pool, start.server);
+  if (first == nullptr || !first->is_slot) return first;
+  const AddressText address = to_text(start.place.addr);
+  for (const ModelServer& server : process.find_pool(start.pool)->servers) {
+    const bool is_there = server.address == address.view() && server.port == start.place.port;
+    if (server.who() == start.server && is_there && (server.serves() || !first->serves())) return &server;
+  }
+  return first;
+}
+
 /// As HAProxy should have it: a static algorithm has the configured one alone.
 std::uint32_t weight_of(HaproxyProcess& process, const Start& start) {
   const ModelPool* pool = process.find_pool(start.pool);
-  const ModelServer* server = process.find(start.pool, start.server);
+  const ModelServer* server = server_of(process, start);
   const bool is_fixed = pool != nullptr && !pool->takes_dynamic_servers && server != nullptr;
   return is_fixed ? server->initial_weight : start.weight;
 }
@@ -290,7 +302,7 @@ void TruthChecker::on_process_end(World& world, std::size_t host, HaproxyProcess
 
 bool TruthChecker::was_in_rotation(World& world, std::size_t host, const Start& start, Duration within) const {
   if (HaproxyProcess* live = world.host(host).live()) {
-    const ModelServer* server = live->find(start.pool, start.server);
+    const ModelServer* server = server_of(*live, start);
     const bool is_at_place =
         server != nullptr && server->address == to_text(start.place.addr).view() && server->port == start.place.port;
     if (is_at_place && server->admin == 0 && server->weight > 0) return true;
@@ -311,9 +323,8 @@ void TruthChecker::on_accepted(World& world, std::size_t which, const announce::
   for (std::size_t host = 0; host < world.hosts(); ++host) {
     if (!world.core().proxy_up(host)) continue;
     ++connected;
-    const HaproxyProcess* live = world.host(host).live();
-    const ModelServer* server =
-        live == nullptr ? nullptr : const_cast<HaproxyProcess*>(live)->find(start.pool, start.server);
+    HaproxyProcess* live = world.host(host).live();
+    const ModelServer* server = live == nullptr ? nullptr : server_of(*live, start);
     // What an operator's hand has just done is seen with the next look.
     const bool by_hand = server != nullptr && server->touched_by_operator != kNever &&
                          world.now() - server->touched_by_operator < bounds_.seen;
@@ -330,7 +341,7 @@ void TruthChecker::on_drained(World& world, std::size_t which, const announce::S
   const Start& start = world.starts()[which];
   for (std::size_t host = 0; host < world.hosts(); ++host) {
     world.host(host).each_process([&](HaproxyProcess& process) {
-      const ModelServer* server = process.find(start.pool, start.server);
+      const ModelServer* server = server_of(process, start);
       if (server == nullptr || server->in_flight() == 0 || server->touched_by_operator != kNever) return;
       // An old process counts as long as it can be asked.
       if (process.stopping ? !world.is_connected_to(host, process) : !world.core().proxy_up(host)) return;
@@ -400,7 +411,7 @@ bool SidecarCheckers::may_be_held(World& world, const ModelPool& pool, const End
 
 bool SidecarCheckers::is_marked_start(World& world, std::size_t host, const Start& start) const {
   HaproxyProcess* live = world.host(host).live();
-  const ModelServer* server = live == nullptr ? nullptr : live->find(start.pool, start.server);
+  const ModelServer* server = live == nullptr ? nullptr : server_of(*live, start);
   return operator_.is_marked_for(host, start.server) || (server != nullptr && is_marked(host, server->name));
 }
 
@@ -457,7 +468,7 @@ std::string SidecarCheckers::wrong(World& world, bool leftovers) const {
         if (!other.is_member || other.start == Node::kNoStart || !is_there(other.status)) continue;
         const Start& there = world.starts()[other.start];
         if (!(there.place == start.place) || !there.task_lives || there.says != TaskState::kReady) continue;
-        const ModelServer* server = live->find(there.pool, there.server);
+        const ModelServer* server = server_of(*live, there);
         const bool is_right = server != nullptr && server->admin == 0 && server->weight == weight_of(*live, there) &&
                               server->port == there.place.port && server->address == to_text(there.place.addr).view();
         const ModelPool* its_pool = live->find_pool(there.pool);

@@ -132,6 +132,11 @@ void takes_out(World& world) {
              [](const std::string& server) { return "set server " + server + " weight 0"; });
 }
 
+void slot_given_early(World& world) {
+  after_each(world, "set server api/", " state maint", 1ms,
+             [](const std::string& server) { return "set server api/" + server + " addr 10.9.9.9 port 99"; });
+}
+
 // clang-format off
 constexpr SidecarPlant kPlants[] = {
     {"early-delete", "a server is deleted three seconds after its maintenance", "ms in maintenance|while a request is in flight", nullptr, early_delete},
@@ -144,6 +149,7 @@ constexpr SidecarPlant kPlants[] = {
     {"foreign", "a static server is taken out", "not ours", nullptr, foreign},
     {"injected", "a line holds a second command", "not one clean line", nullptr, injected},
     {"spins", "HAProxy is asked a thousand times a second", "lines in a second", spins, nullptr},
+    {"slot-given-early", "a slot gets another address while its last requests run", "a slot is given to another task", nullptr, slot_given_early},
     {"takes-out", "a ready task's server loses its weight", "ready task's server is taken out", nullptr, takes_out},
 };
 // clang-format on
