@@ -11,7 +11,7 @@ from load import Load
 UNHEALTHY = r'"event":"the worker is unhealthy"'
 HEALTHY = r'"event":"the worker is healthy again"'
 # Quick looks, so that a test is short; what they mean together is the same as with the defaults.
-QUICK = {"health_interval": "200ms", "health_timeout": "400ms"}
+QUICK = {"health_interval": "200ms", "health_timeout": "1s"}
 
 
 def write_status(scene, status, name="status"):
@@ -160,7 +160,7 @@ def test_a_busy_worker_with_a_queue_that_is_never_empty_is_healthy(scene):
     task = scene.task(proxy, "busy", worker=["--one-at-a-time", "--slow", "20"],
                       more={"worker": {"health": "queue", "health_interval": "1s", "health_fall": 2}})
     haproxy.wait_in_rotation("busy")
-    load = Load(haproxy.http_port, seconds=4, clients=20, kind="close")
+    load = Load(haproxy.http_port, seconds=4, clients=8, kind="close")
     result = load.result()
     check(result["failed"] == 0 and result["ok"] > 50, f"{result['failed']} of {result['ok']}: {result['errors']}")
     check(not task.log.find(UNHEALTHY), "withdrawn although it served")
