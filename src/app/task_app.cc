@@ -198,7 +198,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
             [&](Instant now) { supervisor_.on_stop_signal(now, signal == SIGQUIT, supervisor_out_); });
       case SIGHUP:
         service_manager_.reload_begins();  // Ends in `settle`.
-        gossip_.reload_keys();
+        if (!config_.gossip.keyring_file.empty()) gossip_.reload_keys();
         return drive_supervisor([&](Instant now) {
           if (config_.worker.on_hup == config::OnHup::kRenew) return supervisor_.renew(now, supervisor_out_);
           supervisor_.on_forward_signal(now, SIGHUP, supervisor_out_);

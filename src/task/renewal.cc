@@ -95,11 +95,7 @@ Renewal::NewServing Renewal::take_over(Instant now, std::uint32_t old, bool old_
 }
 
 void Renewal::stop(Instant now, Instant kill_at, SupervisorOutbox& out) {
-  if (state_ == State::kNone) return;
-  if (state_ == State::kEnding) {
-    if (told_ != Told::kKilled) next_ = earlier(next_, kill_at);
-    return;
-  }
+  if (!is_coming()) return;  // One that ends was told earlier, so its time is over before the stop's.
   state_ = State::kEnding;
   tell_to_stop(now, kill_at, out);
 }

@@ -53,8 +53,7 @@ class Renewal final {
   };
   [[nodiscard]] NewServing take_over(Instant now, std::uint32_t old, bool old_has_exited, SupervisorOutbox& out);
 
-  /// The whole task stops: the generation, if there is one, is told to stop unless it has been, and is killed at
-  /// `kill_at` at the latest.
+  /// The whole task stops: a generation that comes is told to stop, and is killed at `kill_at`.
   void stop(Instant now, Instant kill_at, SupervisorOutbox& out);
   void pass_on(std::int32_t signal, SupervisorOutbox& out) const;
   /// At the budget's end.

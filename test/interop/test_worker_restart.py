@@ -213,3 +213,22 @@ def test_signals_go_to_the_leader_alone_where_that_is_wanted(scene):
             hold_true(lambda path=out: not os.path.exists(path), 0.5, "no SIGUSR1 at the child")
         task.signal(signal.SIGQUIT)
         task.wait(30)
+
+
+@test(seconds=60)
+def test_a_task_that_stood_still_past_its_budget_still_asks_its_worker_to_stop(scene):
+    haproxy = scene.haproxy()
+    proxy = scene.sidecar(haproxy)
+    task = scene.task(proxy, "frozen", more={"task": {"drain_timeout": "1s"}})
+    haproxy.wait_in_rotation("frozen")
+    proxy.kill()  # Nobody says `drained`: the stop is still in its first phase when the machine stands still.
+    task.signal(signal.SIGTERM)
+    task.log.wait_for("stop requested", 5)
+    task.signal(signal.SIGSTOP)
+    time.sleep(2.5)
+    task.signal(signal.SIGCONT)
+    begun = time.monotonic()
+    check(task.wait(10) == 0, "the worker was killed, or abandoned")
+    took = time.monotonic() - begun
+    check(took < 4, f"it took {took:.1f} s after it")
+    check(task.worker.first("end")["why"] == "sigterm", "the worker was not asked to stop")

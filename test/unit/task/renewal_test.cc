@@ -57,6 +57,15 @@ TEST_CASE("neither sidecars nor a slow old generation keep the new one out of ro
   CHECK(t.take() == "");
 }
 
+TEST_CASE("a new generation that is ready in time is not given up while the change takes longer") {
+  Trace t = renewing();
+  t.started(2).after(59s).ready(2).aside().after(4s);
+  CHECK(t.take() == "unready, withdraw");
+  t.all_drained();
+  CHECK(t.take() == "signal 15");
+  CHECK(t.supervisor.generation() == 2);
+}
+
 TEST_CASE("a request that takes long keeps the new one out of rotation for 5 s at most") {
   Trace t = renewing();
   t.started(2).ready(2).aside().after(4999ms);
