@@ -176,7 +176,7 @@ def test_health_answers_at_once_and_within_its_deadline_when_shoal_hangs(scene):
         times = sorted(health(shoal, *words).seconds for _ in range(9))
         scene.say(f"health {' '.join(words)} of a {shoal.settings['role']}: {times[4] * 1000:.1f} ms, the program's "
                   "start among it")
-        check(times[4] < 0.05, f"half of the answers take {times[4]} s and more")
+        check(times[4] < 0.2, f"half of the answers take {times[4]} s and more")
     for shoal in (task, proxy):
         shoal.signal(signal.SIGSTOP)
         answer = health(shoal)
