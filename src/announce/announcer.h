@@ -166,7 +166,7 @@ class Announcer final {
     std::uint32_t proxies_up = 0;
     std::uint32_t proxies_total = 0;
     std::uint32_t proxies_in_rotation = 0;
-    std::optional<std::uint32_t> in_flight;  // From the last answer to the present depart.
+    std::optional<std::uint32_t> in_flight;  // Of the present depart; not set: it has not answered that.
   };
 
   void say(Instant now, AnnouncerOutbox& out);
