@@ -64,6 +64,10 @@ void WorkerProbe::send_byte() {
   if (stream_ != nullptr && stream_->is_open() && !stream_->is_writing()) stream_->write(kProbeByte);
 }
 
+void WorkerProbe::finish() {
+  if (stream_ != nullptr) stream_->shutdown_write();
+}
+
 void WorkerProbe::send_request() {
   if (stream_ == nullptr || !stream_->is_open() || stream_->is_writing()) return tell(Result::kClosed);
   with_request_ = true;

@@ -37,6 +37,9 @@ class WorkerProbe final : private reactor::StreamHandler {
   void send_byte();
   /// On a plain connection that stands: the GET after all; its result follows.
   void send_request();
+  /// On a plain connection: nothing more will be sent. The worker finds it at its end as soon as it reads, and closes
+  /// it.
+  void finish();
   void end();
 
   /// Of the plain connection: what the kernel says, or that the worker took it and has closed it.

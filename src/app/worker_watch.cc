@@ -164,7 +164,9 @@ void WorkerWatch::on_result(WorkerProbe::Result result, int status) {
   if (config_.worker.health == config::WorkerHealth::kQueue) return on_joined_result(result);
   drive([&](Instant now) {
     switch (result) {
-      case Result::kConnected: return health_.on_passed(now, out_);
+      case Result::kConnected:
+        probe_.end();  // A worker with one thread would go on waiting for a request.
+        return health_.on_passed(now, out_);
       case Result::kAnswered: return health_.on_http_answer(now, status, out_);
       case Result::kNoHttp: return health_.on_failed(now, task::HealthFault::kNoHttp, out_);
       case Result::kRefused: return health_.on_failed(now, task::HealthFault::kRefused, out_);
@@ -182,6 +184,7 @@ void WorkerWatch::on_joined_result(WorkerProbe::Result result) {
     switch (result) {
       case Result::kConnected:  // Now it waits there.
         if (reading_.defer_accept) probe_.send_byte();
+        probe_.finish();  // So that it costs a worker with one thread no time.
         return;
       case Result::kClosed: return health_.on_joined(now, task::Health::Joined::kAccepted, reading_, out_);
       case Result::kAnswered:

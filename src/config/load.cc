@@ -318,6 +318,10 @@ class Loader {
     }
     if (worker.ready == Ready::kDelay && worker.ready_timeout <= worker.ready_delay)
       error(*ready, "is not shorter than worker.ready_timeout, so the worker would never be ready");
+    const Given* timeout = value_of("worker.health_timeout");
+    if (worker.health == WorkerHealth::kQueue && !is_default(timeout))
+      warn(*timeout,
+           "has no effect with worker.health = \"queue\": a failure is a whole worker.health_interval of waiting");
     if (worker.health == WorkerHealth::kOff) {
       for (const char* key : {"worker.health_interval", "worker.health_timeout", "worker.health_rise",
                               "worker.health_fall", "worker.health_action"}) {

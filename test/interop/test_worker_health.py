@@ -11,7 +11,7 @@ from load import Load
 UNHEALTHY = r'"event":"the worker is unhealthy"'
 HEALTHY = r'"event":"the worker is healthy again"'
 # Quick looks, so that a test is short; what they mean together is the same as with the defaults.
-QUICK = {"health_interval": "200ms", "health_timeout": "400ms"}
+QUICK = {"health_interval": "200ms", "health_timeout": "1s"}
 
 
 def write_status(scene, status, name="status"):
@@ -85,6 +85,13 @@ def test_a_worker_that_listens_elsewhere_is_told_what_to_set(scene):
     reserved.log.wait_for(r'"level":"warn".*another port than SHOAL_PORT', 10)
 
 
+def connections_to(port):
+    """How many connections the worker at this port has accepted, or the kernel for it."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
 @test(seconds=30)
 def test_tcp_is_ready_and_healthy_while_the_worker_listens_at_its_own_port(scene):
     haproxy = scene.haproxy()
@@ -92,6 +99,9 @@ def test_tcp_is_ready_and_healthy_while_the_worker_listens_at_its_own_port(scene
     task = scene.task(proxy, "own", worker=["--bind", "reuse"],
                       more={"worker": {"socket": "reserve", "ready": "tcp", "health": "tcp", **QUICK}})
     haproxy.wait_in_rotation("own")
+    port, looks = task.worker.first("start")["port"], []
+    hold_true(lambda: looks.append(connections_to(port)) or True, 1, "looks at the worker's connections")
+    check(sum(looks) < len(looks) / 2, "a look's connection is kept open: a worker with one thread waits for it")
     check(http_get(haproxy.http_port)[0] == 200, "no answer")
     # Its listener alone is closed: SIGTERM to the worker alone, which waits for a request that is under way.
     with socket.create_connection(("127.0.0.1", task.worker.first("start")["port"])) as s:
@@ -160,7 +170,7 @@ def test_a_busy_worker_with_a_queue_that_is_never_empty_is_healthy(scene):
     task = scene.task(proxy, "busy", worker=["--one-at-a-time", "--slow", "20"],
                       more={"worker": {"health": "queue", "health_interval": "1s", "health_fall": 2}})
     haproxy.wait_in_rotation("busy")
-    load = Load(haproxy.http_port, seconds=4, clients=20, kind="close")
+    load = Load(haproxy.http_port, seconds=4, clients=8, kind="close")
     result = load.result()
     check(result["failed"] == 0 and result["ok"] > 50, f"{result['failed']} of {result['ok']}: {result['errors']}")
     check(not task.log.find(UNHEALTHY), "withdrawn although it served")

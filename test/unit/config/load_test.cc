@@ -486,4 +486,8 @@ TEST_CASE("settings of a health check that is off are said to have no effect") {
   run.file = "[worker]\nhealth = 'queue'\nhealth_fall = 5\n";
   CHECK(run.load().warnings.empty());
   CHECK(good(run).worker.health_fall == 5);
+  run.file = "[worker]\nhealth = 'queue'\nhealth_timeout = '5s'\n";
+  const Loaded queue = run.load();
+  REQUIRE(queue.warnings.size() == 1);
+  CHECK(queue.warnings[0].text.find("worker.health_interval") != std::string::npos);
 }
