@@ -176,8 +176,8 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     registrar_out_ =
         std::make_unique<announce::RegistrarOutbox>(options.queries_max, options.held_max, options.solicits_max);
     core_ = std::make_unique<sidecar::Core>(core_options(config_, gossip_.advertise()), rng_.fork(), loop_.now());
+    if (config_.haproxy.dry_run) log_.warn("dry run: HAProxy is asked, and told nothing (haproxy.dry_run)");
     for (std::size_t i = 0; i < core_->proxies(); ++i) {
-      if (config_.haproxy.dry_run) log_.warn("dry run: HAProxy is asked, and told nothing (haproxy.dry_run)");
       log_.info("sidecar started", {{"node", config_.node.name}, {"socket", socket_text(i)}});
     }
     gossip_.start(tags_of(config_, "sidecar", "ready"));

@@ -4,7 +4,7 @@
     run.py [-j N] [WORD...]      the tests whose name holds one of the words (also SHOAL_TEST_ONLY); all when there
     is none run.py --list
 
-Each test is a process of its own with a time limit, so that no test can hang or litter the run. Three run at a time;
+Each test is a process of its own with a time limit, so that no test can hang or litter the run. Four run at a time;
 those that measure run alone, at the end. Prints `ok NAME (SECONDS)` or `FAILED NAME` with the tails of the logs, and
 as its last line `N passed, N failed`. SHOAL_BIN names the program under test; SHOAL_TEST_KEEP=1 keeps the files of
 failed tests.
@@ -120,7 +120,7 @@ def main(arguments):
     if arguments[:1] == ["--list"]:
         print("\n".join(tests))
         return 0
-    at_once = 3  # They wait more than they work.
+    at_once = 4  # They wait more than they work.
     if arguments[:1] == ["-j"]:
         at_once, arguments = int(arguments[1]), arguments[2:]
     words = arguments or os.environ.get("SHOAL_TEST_ONLY", "").split()
