@@ -86,7 +86,7 @@ struct Keeper::Tables {
      kOk, kOk, kOk, kOk,
      kNo, kNo, &K::proxy_stopped,
      kOk, kOk, &K::end_requested,
-     kNo, kNo, kNo, &K::end_overdue, &K::kill_proxy},
+     &K::stop_softly, kNo, kNo, &K::end_overdue, &K::kill_proxy},
     // Ending
     {kNo,
      kOk, kOk, kOk, kOk,
@@ -387,9 +387,12 @@ void Keeper::leave_foreign(Instant now, KeeperOutbox& out) {
   proxy_gone(now, out);
 }
 
-void Keeper::stop_softly(Instant /*now*/, KeeperOutbox& out) {
+// Again and again: a master that is just about a reload starts itself anew, and the signal is lost with what it was.
+void Keeper::stop_softly(Instant now, KeeperOutbox& out) {
   proxy_ = ProxyState::kStopping;
-  deadline(Timer::kLook) = deadline(Timer::kStarting) = kNever;
+  deadline(Timer::kStarting) = kNever;
+  deadline(Timer::kLook) = now + soft_again_;
+  soft_again_ *= 2;
   out.add(SignalProxy{kSigUsr1});
 }
 

@@ -27,9 +27,12 @@
 //
 // One budget for the whole stop, the smaller of drain_timeout and stop_timeout - 2 s; with the defaults, 28 s:
 //
-//   0 s       SIGUSR1 to HAProxy. The sidecar serves on: tasks that stop meanwhile still ask it whether they are
-//   drained 25 s      SIGTERM to HAProxy, 0.5 s later SIGKILL to its process group HAProxy has gone (or this moment)
-//   SIGTERM to the sidecar, which leaves the cluster 27.7 s    SIGKILL to the sidecar 28 s      exit, come what may
+//   0 s       SIGUSR1 to HAProxy; again after 1, 3, 7 and 15 s. The sidecar serves on: tasks that stop meanwhile
+//             still ask it whether they are drained
+//   25 s      SIGTERM to HAProxy
+//   25.5 s    SIGKILL to its process group; when HAProxy has gone (or now): SIGTERM to the sidecar, which leaves
+//   27.7 s    SIGKILL to the sidecar
+//   28 s      exit, come what may
 //
 // Each step comes as soon as the one before is done. A second or a fast request: SIGTERM to HAProxy and SIGQUIT to the
 // sidecar at once, and 3 s for all.
@@ -319,6 +322,7 @@ class Keeper final {
   bool looking_ = false;   // A Look has not been answered yet.
   bool stale_ = false;     // Its answer will be out of date: ask again.
   int misses_ = 0;         // Looks in a row that found nobody.
+  Duration soft_again_ = 1s;  // Until the soft stop is said once more.
   int misses_wanted_ = 1;  // Before one is started.
   int silences_ = 0;
   bool came_up_ = false;        // A HAProxy has been good once: nothing ends us any more but a stop.

@@ -324,6 +324,23 @@ def test_sigterm_lets_a_request_of_three_seconds_end_and_leaves_nothing_behind(s
 
 
 @test(seconds=60)
+def test_a_stop_right_behind_a_reload_is_not_lost_in_it(scene):
+    took = []
+    for ms in (0, 1, 4, 12):
+        s = Supervised(scene, name=f"after{ms}")
+        everybody = tree_of(s.shoal.pid)
+        s.shoal.signal(signal.SIGHUP)
+        time.sleep(ms / 1000)
+        begun = time.monotonic()
+        s.shoal.signal(signal.SIGTERM)
+        check(s.shoal.wait(20) == 0, "not 0")
+        took.append(time.monotonic() - begun)
+        no_process_left(scene, everybody)
+        check(took[-1] < 15, f"{ms} ms after the reload the stop took {took[-1]:.1f} s: it was lost")
+    scene.say("stopped after " + ", ".join(f"{t:.1f}" for t in took) + " s")
+
+
+@test(seconds=60)
 def test_the_stop_has_one_budget_and_a_second_signal_ends_it(scene):
     s = Supervised(scene, more={"task": {"drain_timeout": "6s"}}, name="budget")
     scene.task(s.shoal, "one")

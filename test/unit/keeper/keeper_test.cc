@@ -254,7 +254,7 @@ TEST_CASE("a stop is soft: the sidecar serves until HAProxy has gone, then leave
   Trace t;
   t.up().stop();
   CHECK(t.take() == "haproxy 10");
-  t.wait(20s).proxy_exited(0);
+  t.wait(900ms).proxy_exited(0);
   CHECK(t.take() == "retire, sidecar 15");
   t.sidecar_exited(0);
   CHECK(t.take() == "exit 0");
@@ -265,8 +265,14 @@ TEST_CASE("a stop has one budget: SIGTERM, SIGKILL, the sidecar's leave and the 
   Trace t;
   t.up();
   const Instant begun = t.now;
-  t.stop().wait(24999ms);
-  CHECK(t.take() == "haproxy 10");
+  t.stop();
+  // A master that is about a reload loses the signal with what it was.
+  for (const Duration again : {0s, 1s, 3s, 7s, 15s}) {
+    t.wait(begun + again - t.now);
+    CHECK(t.take() == "haproxy 10");
+  }
+  t.wait(begun + 24999ms - t.now);
+  CHECK(t.take() == "");
   t.next();
   CHECK(t.now == begun + 25s);
   CHECK(t.take() == "haproxy 15");
@@ -298,7 +304,7 @@ TEST_CASE("the parts of any budget stand in their order inside it") {
 TEST_CASE("a second request, or a fast one, ends both at once and within 3 s") {
   Trace t;
   t.up().stop().wait(5s).stop();
-  CHECK(t.take() == "haproxy 10, sidecar 3, haproxy 15");
+  CHECK(t.take() == "haproxy 10, haproxy 10, haproxy 10, sidecar 3, haproxy 15");
   t.proxy_exited(0);
   CHECK(t.take() == "retire");
   t.sidecar_exited(0);
@@ -325,10 +331,10 @@ TEST_CASE("a second request, or a fast one, ends both at once and within 3 s") {
 
 TEST_CASE("a sidecar that dies during the stop stays away") {
   Trace t;
-  t.up().stop().sidecar_exited(70).wait(10s).proxy_exited(0);
+  t.up().stop().sidecar_exited(70).wait(900ms).proxy_exited(0);
   CHECK(t.take() == "haproxy 10, retire, exit 0");
   Trace u;
-  u.up().sidecar_exited(70).stop().wait(5s).proxy_exited(0);
+  u.up().sidecar_exited(70).stop().wait(900ms).proxy_exited(0);
   CHECK(u.take() == "haproxy 10, retire, exit 0");
 }
 
