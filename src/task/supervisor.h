@@ -9,8 +9,7 @@
 //   Ready          it serves and is announced
 //   Unhealthy      it runs and serves, and is said to be unready
 //   Changing       a renewal's new generation is ready: the task is said to be unready, so that HAProxy sends no more
-//   to
-//                  the old one, which then is told to stop
+//                  to the old one, which then is told to stop
 //   Ending         it has crashed, was not ready in time, or is to be replaced; a new one follows when nobody of its
 //                  process group is left
 //   BackingOff     there is none; a new one follows
