@@ -136,7 +136,8 @@ def main(arguments):
         out = subprocess.run(words, capture_output=True, text=True, check=False).stdout
         print(f"with {words[0]}: {(out.splitlines() or ['?'])[0]}", flush=True)
     run = Run(tests)
-    run.several([n for n in names if not tests[n].shoal_test["alone"]], at_once)
+    beside = [n for n in names if not tests[n].shoal_test["alone"]]
+    run.several(sorted(beside, key=lambda n: -tests[n].shoal_test["seconds"]), at_once)  # So that no long one is last.
     run.several([n for n in names if tests[n].shoal_test["alone"]], 1)
     for name in run.failed:
         print(f"failed: {name}")

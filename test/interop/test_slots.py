@@ -1,7 +1,8 @@
 """Pools that take no servers at run time: the slots of their server-template are filled instead."""
+import re
 import time
 
-from harness import check, hold_true, test, wait_until
+from harness import Relay, check, hold_true, runtime, test, wait_until
 from load import Load
 
 REPLACED = 4
@@ -140,3 +141,35 @@ def test_a_pool_without_slots_is_told_what_to_write(scene):
     task = scene.task(proxy, "task")
     task.log.wait_for(r"the backend `web` has no slots .*server-template shoal- 1-50", 15)
     check(not haproxy.servers(), f"{haproxy.servers()}")
+
+
+@test(seconds=60)
+def test_slots_that_haproxy_restores_from_its_state_file_are_taken_as_they_stand(scene):
+    haproxy = scene.haproxy(balance="static-rr", slots=4)
+    state = scene.path("haproxy.state")
+    with open(haproxy.config, encoding="utf-8") as f:
+        text = f.read()
+    text, found = re.subn(r"(?m)^global\b.*$", f"\\g<0>\n    server-state-file {state}", text)
+    text, also = re.subn(r"(?m)^defaults\b.*$", "\\g<0>\n    load-server-state-from-file global", text)
+    check(found == 1 and also == 1, "packaging/haproxy.cfg has another form than this test knows")
+    with open(haproxy.config, "w", encoding="utf-8") as f:
+        f.write(text)
+    relay = Relay(scene, haproxy)
+    proxy = scene.sidecar(haproxy, socket_path=relay.path)
+    tasks = [scene.task(proxy, f"t{i}") for i in range(3)]
+    wait_served(haproxy, *tasks)
+    before = {t.name: slot_of(haproxy, t).name for t in tasks}
+    with open(state, "w", encoding="utf-8") as f:
+        f.write(runtime(haproxy.socket, "show servers state"))
+    mark = len(relay.commands())
+    haproxy.kill()
+    haproxy.start()
+    wait_served(haproxy, *tasks)
+    check({t.name: slot_of(haproxy, t).name for t in tasks} == before, f"{haproxy.servers()} was {before}")
+    proxy.log.wait_for("HAProxy was replaced", 10)
+    looks = len(relay.when("^show servers state"))
+    wait_until(lambda: len(relay.when("^show servers state")) > looks + 1, 10, "two more looks")
+    # A weight may be tried: that this process has a static balance too is what its refusal says.
+    touched = [line for line in relay.commands()[mark:] if line.startswith((b"add ", b"del ", b"enable "))
+               or b" addr " in line or b" state " in line and line.startswith(b"set ")]
+    check(not touched, f"what stood as it should was touched: {touched}")
