@@ -96,6 +96,13 @@ void explain_reach(const Fact& fact, Standing& standing) {
   }
 }
 
+void because_static(const char* pool, Standing& standing) {
+  because(standing, Reason::kFix,
+          "the backend `%s` takes no servers at run time; give it `balance leastconn`, roundrobin or random, or a "
+          "server-template (haproxy.method)",
+          pool);
+}
+
 void explain_refusal(const Server& server, bool has_slots, std::string_view socket, Standing& standing) {
   const int pool_size = static_cast<int>(server.pool.view().size());
   const int text_size = static_cast<int>(server.refusal.size());
@@ -105,12 +112,7 @@ void explain_refusal(const Server& server, bool has_slots, std::string_view sock
       return because(standing, Reason::kFix,
                      "HAProxy has no backend `%.*s`; add it to haproxy.cfg or set task.backend to one that exists",
                      pool_size, pool);
-    case haproxy::Outcome::kStaticBalance:
-      return because(
-          standing, Reason::kFix,
-          "the backend `%.*s` takes no servers at run time; give it `balance leastconn`, roundrobin or random, or a "
-          "server-template (haproxy.method)",
-          pool_size, pool);
+    case haproxy::Outcome::kStaticBalance: return because_static(Printable(server.pool.view()).text, standing);
     case haproxy::Outcome::kPermissionDenied:
       return because(standing, Reason::kFix,
                      "HAProxy's socket %.*s is below level admin; write `stats socket %.*s level admin` in haproxy.cfg",
@@ -231,7 +233,7 @@ void Core::explain(const Fact& fact, Standing& standing) const {
     if (fact.needs_word) {
       return because(standing, Reason::kRetry, "this member had failed or left; announce again to return");
     }
-    if (fact.shadowed) {
+    if (fact.shadowed && fact.servable) {
       const AddressText place = to_text(fact.place());
       return because(standing, Reason::kFix, "another task announced %.*s later and has it",
                      static_cast<int>(place.size()), place.view().data());
@@ -276,6 +278,10 @@ void Core::explain_proxy(const Fact& fact, const Proxy& proxy, std::size_t numbe
     return because(standing, Reason::kFix,
                    "HAProxy has no backend `%s`; add it to haproxy.cfg or set task.backend to one that exists",
                    pool.text);
+  }
+  if (server == nullptr && !fact.servable) {  // It is not tried while another task serves at its place.
+    const Printable pool(fact.word.pool);
+    return because_static(pool.text, standing);
   }
   if (server == nullptr) return because(standing, Reason::kRetry, "the sidecar's table of servers is full");
   if (server->refused != haproxy::Outcome::kDone) return explain_refusal(*server, has_slots, socket, standing);

@@ -34,6 +34,18 @@ TEST_CASE("HAProxy's own refusals are passed on with what to change, and tried a
   h.serve("web-0", 9);  // One refused task is no obstacle for another.
 }
 
+TEST_CASE("A task that its pool can never take does not keep the place of one that serves there") {
+  Harness h;
+  h.haproxy().add_backend("static", false);
+  h.serve("web-1", 1);
+  h.member("late", 1);  // The same host, the same port, announced later.
+  h.announce("late", Harness::word(1, 1, 8080, "static"));
+  h.run(2s);
+  CHECK(h.standing("late").reason_text.view().find("the backend `static` takes no servers at run time") == 0);
+  CHECK(h.standing("web-1").in_rotation);
+  CHECK(h.haproxy().only("shoal")->admin == 0);
+}
+
 TEST_CASE("A socket below level admin is named") {
   Harness h;
   h.haproxy().admin_level = false;
