@@ -5,42 +5,23 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstdio>
 
 #include "reactor/socket_address.h"
+#include "reactor/tcp_table.h"
 
 namespace shoal::reactor {
 
 namespace {
 
-/// What the kernel's tables of sockets say of a port. A socket that is bound and neither listens nor is connected
-/// stands in none of them.
-struct PortUse {
-  bool listener = false;
-  bool connections = false;  // Those that wait for their last packets (TIME_WAIT) among them.
-};
-
-void look_at_port(const char* table, std::uint16_t port, PortUse& use) {
-  constexpr unsigned kListen = 10;
-  std::FILE* const file = std::fopen(table, "re");
-  if (file == nullptr) return;
-  char line[512];
-  while (std::fgets(line, sizeof line, file) != nullptr) {
-    unsigned local = 0;
-    unsigned state = 0;
-    if (std::sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &local, &state) != 2 || local != port)
-      continue;
-    (state == kListen ? use.listener : use.connections) = true;
-  }
-  std::fclose(file);
-}
-
 /// Somebody has just left the port: connections of his are all that keeps us from binding it.
 bool only_connections_are_left(std::uint16_t port) {
-  PortUse use;
-  look_at_port("/proc/net/tcp", port, use);
-  look_at_port("/proc/net/tcp6", port, use);
-  return use.connections && !use.listener;
+  bool listener = false;
+  bool connections = false;
+  each_tcp_socket("/proc/net", [&](const TcpSocket& socket) {
+    if (socket.local.port == port) (socket.listens ? listener : connections) = true;
+    return true;
+  });
+  return connections && !listener;
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "reactor/process.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -102,10 +101,8 @@ int become(const Plan& plan) {
 
 int end_of_open_fds() {
   int end = 1024;
-  DIR* directory = ::opendir("/proc/self/fd");
-  if (directory == nullptr) return static_cast<int>(std::min<long>(::sysconf(_SC_OPEN_MAX), 65536));
-  while (const dirent* entry = ::readdir(directory)) end = std::max(end, std::atoi(entry->d_name) + 1);
-  ::closedir(directory);
+  const bool known = each_number_in("/proc/self/fd", [&](int fd) { end = std::max(end, fd + 1); });
+  if (!known) return static_cast<int>(std::min<long>(::sysconf(_SC_OPEN_MAX), 65536));
   return end;
 }
 

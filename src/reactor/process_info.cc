@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <string>
 
@@ -37,6 +38,19 @@ std::string text_of(pid_t pid, const char* file) {
 
 }  // namespace
 
+bool each_number_in(const std::string& directory, const std::function<void(int)>& f) {
+  DIR* entries = ::opendir(directory.c_str());
+  if (entries == nullptr) return false;
+  while (const dirent* entry = ::readdir(entries)) {
+    const std::string_view name(entry->d_name);
+    int number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc{} && end == name.data() + name.size()) f(number);
+  }
+  ::closedir(entries);
+  return true;
+}
+
 pid_t parent_of(pid_t pid) {
   // "PID (NAME) STATE PPID ...": the name may hold anything, brackets and spaces too.
   const std::string stat = text_of(pid, "stat");
@@ -47,13 +61,9 @@ pid_t parent_of(pid_t pid) {
 
 std::vector<pid_t> children_of(pid_t pid) {
   std::vector<pid_t> out;
-  DIR* directory = ::opendir("/proc");
-  if (directory == nullptr) return out;
-  while (const dirent* entry = ::readdir(directory)) {
-    const pid_t child = std::atoi(entry->d_name);
-    if (child > 0 && parent_of(child) == pid) out.push_back(child);
-  }
-  ::closedir(directory);
+  each_number_in("/proc", [&](int child) {
+    if (parent_of(child) == pid) out.push_back(child);
+  });
   return out;
 }
 

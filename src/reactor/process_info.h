@@ -4,10 +4,16 @@
 
 #include <sys/types.h>
 
+#include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace shoal::reactor {
+
+/// Calls `f` with each entry of the directory whose name is a number: processes in /proc, descriptors in /proc/PID/fd.
+/// False when it cannot be read.
+bool each_number_in(const std::string& directory, const std::function<void(int)>& f);
 
 /// 0 when unknown, or when the parent is outside our pid namespace.
 [[nodiscard]] pid_t parent_of(pid_t pid);
