@@ -167,14 +167,7 @@ void Core::see(Instant now, std::size_t number, std::uint32_t index, const hapro
   Observed& seen = server.observed;
   server.seen = true;
   if (std::exchange(server.in_doubt, false) && is_claimed(server)) standing_changed(server.fact);
-  server.id = row.id;
-  seen.present = true;
-  seen.address = row.address;
-  seen.op_state = row.op_state;
-  seen.admin = row.admin;
-  seen.weight = row.weight;
-  seen.has_check = row.has_check;
-  seen.is_slot = server.bound();
+  server.show(row);
   server.was_in_rotation = seen.in_rotation();
   server.was_serving = seen.admin == 0 && seen.weight > 0;
   if (!seen.in_maintenance()) {

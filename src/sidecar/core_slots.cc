@@ -178,16 +178,10 @@ void Core::take_over_old(Proxy& proxy, std::uint32_t stray, std::uint32_t row) {
 /// A task's row without a server, and a slot that stands for it already.
 void Core::adopt_slot(Instant now, Proxy& proxy, std::uint32_t index, std::uint32_t row) {
   bind(proxy, index, row);
-  const haproxy::ServerRow& shown = proxy.slots[index].row;
   Server& server = proxy.table[row];
   Observed& seen = server.observed;
   const bool was_in_maintenance = seen.in_maintenance();
-  seen.present = seen.is_slot = true;
-  seen.address = shown.address;
-  seen.op_state = shown.op_state;
-  seen.admin = shown.admin;
-  seen.weight = shown.weight;
-  seen.has_check = shown.has_check;
+  server.show(proxy.slots[index].row);
   if (seen.in_maintenance() && !was_in_maintenance) {
     seen.maintenance_since = now;
     proxy.drain_poll_at = now;

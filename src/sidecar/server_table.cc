@@ -23,6 +23,17 @@ std::uint32_t Server::wished_id() const {
   return static_cast<std::uint32_t>(hash64(as_bytes(name.view()), id_attempt) % 0x7fffffff) + 1;
 }
 
+void Server::show(const haproxy::ServerRow& row) {
+  id = row.id;
+  observed.present = true;
+  observed.address = row.address;
+  observed.op_state = row.op_state;
+  observed.admin = row.admin;
+  observed.weight = row.weight;
+  observed.has_check = row.has_check;
+  observed.is_slot = bound();
+}
+
 bool Server::has_old() const {
   return std::any_of(old.begin(), old.end(), [](const OldPlace& p) { return p.state != OldPlace::State::kNone; });
 }
@@ -64,8 +75,8 @@ std::uint32_t ServerTable::find_number(std::string_view pool) const {
 }
 
 std::uint32_t ServerTable::number_of(const haproxy::BackendName& pool) {
-  const std::uint32_t known = numbers_.find(pool.view(), [this](std::uint32_t i) { return numbered_[i].view(); });
-  if (known != NameIndex::kNone) return known;
+  const std::uint32_t known = find_number(pool.view());
+  if (known < kPoolsMax) return known;
   const auto number = static_cast<std::uint32_t>(numbered_.size());
   if (numbered_.full()) return number;
   numbered_.push_back(pool);

@@ -73,6 +73,8 @@ struct Server {
   Endpoint old_place;  // Its address in the process before the present one.
 
   [[nodiscard]] bool bound() const { return slot != Slot::kNone; }
+  /// What HAProxy shows of it now.
+  void show(const haproxy::ServerRow& row);
   /// An old process may have requests for it.
   [[nodiscard]] bool has_old() const;
   /// In all old processes that have been asked.
