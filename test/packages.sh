@@ -5,7 +5,10 @@ BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnan
 EXAMPLE_PACKAGES="gunicorn uvicorn nodejs gccgo-12 nginx-light"
 PROXY_PACKAGES="haproxy python3"
 TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables groff-base systemd $EXAMPLE_PACKAGES"
-CI_PACKAGES="clang-14 libclang-rt-14-dev file"
+CI_PACKAGES="clang-14 libclang-rt-14-dev file git"
+# What builds for arm64 on amd64, and runs it.
+ARM64_PACKAGES="g++-aarch64-linux-gnu qemu-user-static pkgconf:arm64 libuv1-dev:arm64 libc-ares-dev:arm64
+  libnanopb-dev:arm64 nettle-dev:arm64 libtomlplusplus-dev:arm64 libre2-dev:arm64"
 
 # Installs those of the named packages that are missing. Nothing to install: touches nothing, needs no root.
 need_packages() {
@@ -19,6 +22,7 @@ need_packages() {
     return 1
   fi
   echo "installing:$missing" >&2
+  case $missing in *:arm64*) dpkg --add-architecture arm64 ;; esac
   local apt="apt-get -o DPkg::Lock::Timeout=900 -o Acquire::Retries=3 -qq"
   # RUNLEVEL=1: a package's own service (HAProxy's) is not started.
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
@@ -30,13 +34,14 @@ shoal_in() {
   find "$1" -name shoal -type f -perm -u+x -not -path '*/include-roots/*' -print -quit
 }
 
-# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS... BUILD_TARGETS: only these.
+# Configures a build directory anew or again, and compiles. need_build DIR MESON-OPTIONS... BUILD_TARGETS: only these;
+# CROSS_FILE: for another machine.
 need_build() {
   local dir=$1 log
   shift
   log=$(mktemp)
   if ! { if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"
-         else meson setup --wrap-mode=nodownload "$dir" "$root" "$@"; fi \
+         else meson setup --wrap-mode=nodownload ${CROSS_FILE:+--cross-file "$CROSS_FILE"} "$dir" "$root" "$@"; fi \
          && ninja -C "$dir" ${BUILD_TARGETS:-}; } >"$log" 2>&1; then
     tail -n 60 "$log" >&2
     rm -f "$log"

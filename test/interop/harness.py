@@ -23,7 +23,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-SHOAL = os.environ.get("SHOAL_BIN", os.path.join(ROOT, "build", "src", "app", "shoal"))
+SHOAL = os.path.abspath(os.environ.get("SHOAL_BIN", os.path.join(ROOT, "build", "src", "app", "shoal")))
 PYTHON = "/usr/bin/python3"
 POOL = "web"
 GRACE_SECONDS = 10  # The smallest that HAProxy 2.6 allows: an earlier delete can crash it.
