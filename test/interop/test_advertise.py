@@ -116,3 +116,101 @@ def test_a_seed_with_addresses_of_both_families_leaves_the_address_in_the_family
         both = task_on(scene, vpc, where, "both", join="seeds.shoal.test", bind="[::]:8000")
         check(told(both) == f"10.77.0.{where}", f"it tells {told(both)}")
         haproxy.wait_in_rotation("task", "both")
+
+
+@test(seconds=60)
+def test_a_task_on_an_ec2_instance_never_announces_a_bridge(scene):
+    if no_namespaces(scene):
+        return
+    with Vpc() as vpc:
+        haproxy = haproxy_on(scene, vpc, 1)
+        sidecar_on(scene, vpc, 1, haproxy)
+        where = vpc.instance()
+        names = [f"task-{i}" for i in range(2)]
+        for name in names:
+            task_on(scene, vpc, where, name)
+        second = task_on(scene, vpc, where, "second", advertise="10.77.1.0/24")  # An operator who wants the other subnet.
+        check(told(second) == f"10.77.1.{where}", f"set to the second subnet it tells {told(second)}")
+        haproxy.wait_in_rotation(*names)
+        for name in names:
+            check(haproxy.server_of(name).address == f"10.77.0.{where}", f"the server is {haproxy.server_of(name)}")
+        check(answers(vpc, 1, 4) == set(names), "not both answered")
+        member = member_on(scene, vpc, where, "no-seed", bind="0.0.0.0:0")
+        check(told(member) == f"10.77.0.{where}", f"it tells {told(member)}")
+        vpc.ip(where, "route", "del", "default")
+        member = member_on(scene, vpc, where, "no-route", bind="0.0.0.0:0")
+        check(told(member) == f"10.77.0.{where}", f"without a default route it tells {told(member)}")
+
+
+# ---- bridge: a container's address means nothing outside of its host
+
+HOST_PORT, GOSSIP_PORT, WORKER_PORT = 32768, 7950, 8080
+
+
+def container_behind_nat(vpc):
+    """(the instance, its container): docker0's NAT as Docker sets it up, one gossip port (the same outside and inside)
+    and one service port (another outside than inside) published."""
+    host = vpc.instance()
+    inner = vpc.machine()
+    run("ip", "link", "add", "eth0", "netns", vpc.names[inner - 1], "type", "veth", "peer", "name", "veth7",
+        "netns", vpc.names[host - 1])
+    vpc.ip(host, "link", "set", "veth7", "master", "docker0", "up")
+    vpc.ip(inner, "addr", "add", "172.17.0.2/16", "dev", "eth0")
+    vpc.ip(inner, "link", "set", "eth0", "up")
+    vpc.ip(inner, "route", "add", "default", "via", "172.17.0.1")
+    run(*vpc.on(host, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"))
+    published = [f"meta l4proto {{ tcp, udp }} th dport {GOSSIP_PORT} dnat to 172.17.0.2:{GOSSIP_PORT}",
+                 f"tcp dport {HOST_PORT} dnat to 172.17.0.2:{WORKER_PORT}"]
+    run(*vpc.on(host, "nft", "add table ip nat; "
+                "add chain ip nat in { type nat hook prerouting priority -100; }; "
+                "add chain ip nat out { type nat hook postrouting priority 100; }; "
+                "add rule ip nat out ip saddr 172.17.0.0/16 oifname != docker0 masquerade; "
+                + "".join(f"add rule ip nat in iifname != docker0 {rule}; " for rule in published)))
+    return host, inner
+
+
+@test(seconds=60)
+def test_a_task_behind_nat_that_is_told_nothing_is_not_routed_to_and_says_what_to_set(scene):
+    if no_namespaces(scene):
+        return
+    with Vpc() as vpc:
+        haproxy = haproxy_on(scene, vpc, 1)
+        proxy = sidecar_on(scene, vpc, 1, haproxy)
+        _, inner = container_behind_nat(vpc)
+        task = task_on(scene, vpc, inner, "task")
+        check(told(task) == "172.17.0.2", f"it tells {told(task)}")
+        for event in ("answers over TCP but not over UDP", "a sidecar does not answer"):
+            said = json.loads(task.log.wait_for(f'"level":"warn","event":".*{event}.*gossip.advertise', 30))
+            check(said["own_addr"].startswith("172.17.0.2:"), f"it does not say which address nobody reaches: {said}")
+        proxy.log.wait_for('"event":"member failed","node":"task","addr":"172.17.0.2:', 30)
+        check(not haproxy.in_rotation("task"), "HAProxy routes to an address that it cannot reach")
+
+
+@test(seconds=90)
+def test_a_task_behind_nat_is_reached_by_the_ports_that_its_host_publishes(scene):
+    if no_namespaces(scene):
+        return
+    with Vpc() as vpc:
+        haproxy = haproxy_on(scene, vpc, 1)
+        proxy = sidecar_on(scene, vpc, 1, haproxy)
+        host, inner = container_behind_nat(vpc)
+        task_on(scene, vpc, vpc.fargate(), "other")
+        name, log = "task", scene.path("task.worker")
+        task = shoal_on(scene, vpc, inner, name, {
+            "role": "task", "node": {"name": name},
+            "gossip": {"profile": "local", "join": PROXY, "bind": f"0.0.0.0:{GOSSIP_PORT}",
+                       "advertise": f"10.77.0.{host}:{GOSSIP_PORT}"},
+            "task": {"backend": POOL, "listen": f"0.0.0.0:{WORKER_PORT}", "advertise_port": HOST_PORT},
+            "worker": {"command": [PYTHON, os.path.join(HERE, "worker.py"), "--name", name, "--log", log]}})
+        task.worker = Worker(log)
+        task.start()
+        haproxy.wait_in_rotation("task", "other")
+        server = haproxy.server_of("task")
+        check((server.address, server.port) == (f"10.77.0.{host}", HOST_PORT), f"the server is {server}")
+        check(answers(vpc, 1, 6) == {"task", "other"}, "the task did not answer")
+        # Its gossip goes both ways through the NAT, by UDP and by TCP.
+        hold_true(lambda: proxy.status_of("task") == "alive", 5, "the task alive to the sidecar", every=0.5)
+        check(not task.log.find('"level":"warn"'), f"the task warns: {task.log.find('level.:.warn')}")
+        check(not proxy.log.find("suspect|but not over UDP"), "its UDP does not come through")
+        check(task.stop(timeout=15) == 0, "the task did not stop with 0")
+        check("drained" in task.log.text(), "the drain was not confirmed")
