@@ -2,12 +2,12 @@
 container's behind docker0. Namespaces mimic them; HAProxy has a machine of its own and must reach the worker."""
 import json
 import os
-import re
+import subprocess
 
-from harness import HERE, POOL, PYTHON, Worker, check, hold_true, test, wait_until
+from harness import HERE, PYTHON, SHOAL, HAProxy, check, hold_true, test
+from test_ecs import ECS, definition, environment, metadata_file, runs_shoal
+from test_network import Hosts, answers, haproxy_on, inside, member_on, no_namespaces, run, sidecar_on, task_on
 from test_seeds import name_servers
-from test_network import (Hosts, answers, haproxy_on, inside, member_on, no_namespaces, run, shoal_on, sidecar_on,
-                          task_on)
 
 PROXY = "10.77.0.1"
 GATEWAY = "10.77.0.254"  # Nobody is there; a route to it is what counts.
@@ -129,7 +129,7 @@ def test_a_task_on_an_ec2_instance_never_announces_a_bridge(scene):
         names = [f"task-{i}" for i in range(2)]
         for name in names:
             task_on(scene, vpc, where, name)
-        second = task_on(scene, vpc, where, "second", advertise="10.77.1.0/24")  # An operator who wants the other subnet.
+        second = task_on(scene, vpc, where, "second", advertise="10.77.1.0/24")
         check(told(second) == f"10.77.1.{where}", f"set to the second subnet it tells {told(second)}")
         haproxy.wait_in_rotation(*names)
         for name in names:
@@ -186,31 +186,60 @@ def test_a_task_behind_nat_that_is_told_nothing_is_not_routed_to_and_says_what_t
         check(not haproxy.in_rotation("task"), "HAProxy routes to an address that it cannot reach")
 
 
+# ---- the task definitions of packaging/ecs, in the networks that they are for
+
+def started(scene, vpc, number, file, name, **env):
+    """The file's container that runs shoal, with its command and environment. Only paths and names are the test's."""
+    task = definition(file, seed=PROXY, worker_program=scene.path("server"))
+    container = next(c for c in task["containerDefinitions"] if runs_shoal(c))
+    command = [{"/usr/bin/shoal": SHOAL, "/usr/bin/shoal-bridge-address": os.path.join(ECS, "bridge-address"),
+                "/etc/haproxy/haproxy.cfg": scene.path("haproxy.cfg")}.get(word, word)
+               for word in container["entryPoint"] + container["command"]]
+    return scene.run(name, vpc.on(number, *command), env=environment(
+        container, SHOAL_NODE_NAME=name, SHOAL_GOSSIP_PROFILE="local", SHOAL_LOG_FORMAT="json", TEST_NAME=name,
+        SHOAL_CONTROL_SOCKET=scene.path(f"{name}.control"), **env))
+
+
 @test(seconds=90)
-def test_a_task_behind_nat_is_reached_by_the_ports_that_its_host_publishes(scene):
+def test_the_task_definitions_run_as_they_stand_in_the_networks_they_are_for(scene):
+    """HAProxy on Fargate, a worker on Fargate, two on an EC2 instance's network and one behind its docker0."""
     if no_namespaces(scene):
         return
+    with open(scene.path("server"), "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\nexec {PYTHON} {HERE}/worker.py --name $TEST_NAME --log {scene.path('workers')}\n")
+    os.chmod(scene.path("server"), 0o755)
     with Vpc() as vpc:
-        haproxy = haproxy_on(scene, vpc, 1)
-        proxy = sidecar_on(scene, vpc, 1, haproxy)
+        haproxy = HAProxy(scene)
+        with open(haproxy.config, encoding="utf-8") as f:
+            text = f.read().replace(f"127.0.0.1:{haproxy.http_port}", "0.0.0.0:8080")
+        with open(haproxy.config, "w", encoding="utf-8") as f:
+            f.write(text)
+        vpc.ip(1, "route", "add", "default", "via", GATEWAY, "dev", "eth0")
+        proxy = started(scene, vpc, 1, "haproxy-task.json", "proxy", SHOAL_HAPROXY_SOCKET=haproxy.socket,
+                        SHOAL_GOSSIP_SNAPSHOT_DIR=scene.path("state"), SHOAL_GOSSIP_JOIN=f"{PROXY},10.77.0.99")
+        fargate, instance = vpc.fargate(), vpc.instance()
         host, inner = container_behind_nat(vpc)
-        task_on(scene, vpc, vpc.fargate(), "other")
-        name, log = "task", scene.path("task.worker")
-        task = shoal_on(scene, vpc, inner, name, {
-            "role": "task", "node": {"name": name},
-            "gossip": {"profile": "local", "join": PROXY, "bind": f"0.0.0.0:{GOSSIP_PORT}",
-                       "advertise": f"10.77.0.{host}:{GOSSIP_PORT}"},
-            "task": {"backend": POOL, "listen": f"0.0.0.0:{WORKER_PORT}", "advertise_port": HOST_PORT},
-            "worker": {"command": [PYTHON, os.path.join(HERE, "worker.py"), "--name", name, "--log", log]}})
-        task.worker = Worker(log)
-        task.start()
-        haproxy.wait_in_rotation("task", "other")
-        server = haproxy.server_of("task")
-        check((server.address, server.port) == (f"10.77.0.{host}", HOST_PORT), f"the server is {server}")
-        check(answers(vpc, 1, 6) == {"task", "other"}, "the task did not answer")
-        # Its gossip goes both ways through the NAT, by UDP and by TCP.
-        hold_true(lambda: proxy.status_of("task") == "alive", 5, "the task alive to the sidecar", every=0.5)
-        check(not task.log.find('"level":"warn"'), f"the task warns: {task.log.find('level.:.warn')}")
-        check(not proxy.log.find("suspect|but not over UDP"), "its UDP does not come through")
-        check(task.stop(timeout=15) == 0, "the task did not stop with 0")
-        check("drained" in task.log.text(), "the drain was not confirmed")
+        tasks = {"fargate": started(scene, vpc, fargate, "worker-task.json", "fargate")}
+        for name in ("host-1", "host-2"):
+            tasks[name] = started(scene, vpc, instance, "worker-task-ec2-host.json", name)
+        mapping = [{"ContainerPort": WORKER_PORT, "HostPort": HOST_PORT, "BindIp": "0.0.0.0", "Protocol": "tcp"}]
+        tasks["bridge"] = started(
+            scene, vpc, inner, "worker-task-ec2-bridge.json", "bridge", ECS_CONTAINER_METADATA_FILE=metadata_file(
+                scene, HostPrivateIPv4Address=f"10.77.0.{host}", PortMappings=mapping))
+        haproxy.wait_in_rotation(*tasks, timeout=25)
+        where = {name: haproxy.server_of(name) for name in tasks}
+        check((where["fargate"].address, where["fargate"].port) == (f"10.77.0.{fargate}", 8080), f"{where}")
+        check({where[name].address for name in ("host-1", "host-2")} == {f"10.77.0.{instance}"}, f"{where}")
+        check((where["bridge"].address, where["bridge"].port) == (f"10.77.0.{host}", HOST_PORT), f"{where}")
+        check(answers(vpc, fargate, 12) == set(tasks), "not all of them answered")
+        # Gossip goes both ways everywhere, through the NAT too: nobody is suspected, nobody is reached by TCP alone.
+        hold_true(lambda: all(haproxy.in_rotation(name) for name in tasks), 4, "all in rotation")
+        for name, program in {"proxy": proxy, **tasks}.items():
+            said = program.log.find("but not over UDP|member failed|does not answer")
+            check(not said, f"{name}: {said}")
+            health = subprocess.run([SHOAL, "health", "--control-socket", scene.path(f"{name}.control")], check=False,
+                                    capture_output=True, text=True)
+            check(health.returncode == 0, f"{name}: {health.stderr}")
+        for name, program in tasks.items():
+            check(program.stop(timeout=20) == 0 and "drained" in program.log.text(), f"{name} was not drained")
+        check(proxy.stop(timeout=20) == 0, "HAProxy's task did not stop with 0")
