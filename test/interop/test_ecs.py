@@ -153,7 +153,7 @@ BROKEN = [  # (file, where, what stands there instead, what has to be said)
      "twice"),
     ("worker-task.json", C + "logConfiguration/options/awslogs-region", None, "awslogs-region is missing"),
     ("worker-task.json", "executionRoleArn", None, "need an executionRoleArn"),
-    ("haproxy-task.json", "volumes", [], "no volume haproxy-run"),
+    ("haproxy-task.json", "volumes", [], "no volume run-haproxy"),
     ("haproxy-task-two-containers.json", "containerDefinitions/1/dependsOn/0/containerName", "sidecar",
      "no container"),
     ("worker-task-ec2-host.json", C + "memory", None, "says how much"),
