@@ -17,7 +17,7 @@ data "aws_region" "here" {}
 locals {
   seed = "haproxy.${var.namespace}"
   values = {
-    region             = data.aws_region.here.name
+    region             = data.aws_region.here.id
     execution_role_arn = aws_iam_role.execution.arn
     gossip_key_arn     = var.gossip_key_arn
     log_group          = aws_cloudwatch_log_group.shoal.name

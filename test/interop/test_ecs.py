@@ -263,7 +263,7 @@ def test_every_name_in_the_terraform_is_declared_and_the_mistakes_that_show_are_
     for there, instead, said in (
             ("var.vpc_id", "var.vpc", "nobody declares var.vpc"),
             ("aws_lb.shoal.arn", "aws_lb.main.arn", "nobody declares aws_lb.main"),
-            ("data.aws_region.here.name", "data.aws_region.current.name", "nobody declares data.aws_region.current"),
+            ("data.aws_region.here.id", "data.aws_region.current.id", "nobody declares data.aws_region.current"),
             ('"/ecs/${var.name}"', '"/ecs/${var.nam}"', "nobody declares var.nam"),
             ("aws_ecs_cluster.shoal.id", "aws_ecs_cluster.shoal.identity", "exported by nothing"),
             ("retention_in_days = var.log_days", "retention_in_days = 14", "nobody uses var.log_days"),
@@ -301,6 +301,9 @@ def test_the_terraform_fits_the_task_definitions_beside_it(scene):
     paths = local["gossip_paths"]
     check(paths.count('[ "haproxy" , "worker" ]') == 2 and '[ "tcp" , "udp" ]' in paths,
           f"gossip is not open from everybody to everybody: {paths}")
+    asked = {b.labels[0] for b in top.blocks if b.kind == "variable" and "default" not in b.attributes}
+    shown = set(re.findall(r"(?m)^(\w+) +=", re.search(r"(?s)```hcl\n(.*?)```", document()).group(1)))
+    check(asked == shown, f"docs/ecs.md shows {shown}, without a default are {asked}")
     # Time for a stop: HAProxy serves on while the load balancer lets go of it.
     delay = int(next(b for b in top.blocks if b.labels == ["deregistration_delay"]).attributes["default"])
     check(0 < delay <= 120, f"deregistration_delay {delay}")
