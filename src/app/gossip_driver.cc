@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "app/gossip_keys.h"
+#include "app/own_address.h"
 #include "config/settings.h"
 #include "reactor/system.h"
 
@@ -56,19 +57,6 @@ Bytes encode_meta(const Tags& tags, MutableBytes memory) {
   return writer.ok() ? writer.written() : Bytes{};
 }
 
-/// For a network without a default route. Bridges of container engines lead to nobody else's machine.
-IpAddress first_real_address() {
-  const auto all = reactor::interfaces();
-  if (!all.ok()) return {};
-  IpAddress found;
-  for (const reactor::Interface& one : all.value()) {
-    const bool bridge = one.name.starts_with("docker") || one.name.starts_with("br-") || one.name.starts_with("veth");
-    if (!one.up || one.loopback || bridge || one.addr.is_loopback() || one.addr.is_link_local()) continue;
-    if (found.empty() || (!found.is_v4() && one.addr.is_v4())) found = one.addr;
-  }
-  return found;
-}
-
 std::size_t members_max(const config::Config& config) { return config.gossip.members_max; }
 
 }  // namespace
@@ -115,7 +103,7 @@ GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Lo
                      seeds_->on_deadline(loop_.now(), effects);
                      run_seeds(effects);
                    }),
-      address_timer_(loop, [this] { settle_address(nullptr); }),
+      address_timer_(loop, [this] { settle_address({}); }),
       keys_timer_(loop, [this] { finish_keys(); }),
       events_timer_(loop, [this] { give_user_events(); }) {
   loop_.at_end_of_turn([this] { give_news(); });
@@ -141,10 +129,10 @@ Result<void> GossipDriver::bind() {
   const config::Advertise& told = config_.gossip.advertise;
   const bool by_interface =
       told.kind == config::Advertise::Kind::kNetwork || told.kind == config::Advertise::Kind::kInterface;
-  if (by_interface && advertised_interface().empty()) {
+  if (by_interface && interface_address().empty()) {
     return Error{0,
-                 "gossip.advertise: no interface that is up has such an address; give one of this host's addresses, "
-                 "networks or interfaces, or leave it out"};
+                 "gossip.advertise: no interface that is up has such an address in a family of gossip.bind (and of "
+                 "task.listen); give one of this host's addresses, networks or interfaces, or leave it out"};
   }
   const config::Bind& wanted = config_.gossip.bind;
   if (wanted.port.has_value() && *wanted.port != 0) {
@@ -174,11 +162,12 @@ void GossipDriver::find_address(std::function<void()> ready) {
   address_ready_ = std::move(ready);
   const config::Advertise& wanted = config_.gossip.advertise;
   const bool bound_to_one = !config_.gossip.bind.addr.is_unspecified();
-  if (wanted.kind != config::Advertise::Kind::kAuto || bound_to_one) return settle_address(nullptr);
+  if (wanted.kind != config::Advertise::Kind::kAuto || bound_to_one) return settle_address({});
+  std::vector<Endpoint> seeds;
   for (const config::Seed& seed : config_.gossip.join) {
-    if (seed.kind == config::Seed::Kind::kAddress) return settle_address(&seed.address);
+    if (seed.kind == config::Seed::Kind::kAddress) seeds.push_back(seed.address);
   }
-  if (config_.gossip.join.empty()) return settle_address(nullptr);
+  if (!seeds.empty() || config_.gossip.join.empty()) return settle_address(seeds);
   // The route to a seed that has a name is known when the name is.
   address_timer_.at(loop_.now() + kAddressWait);
   serf::Seeds::Effects effects;
@@ -188,20 +177,8 @@ void GossipDriver::find_address(std::function<void()> ready) {
   run_seeds(effects);
 }
 
-/// The first local address that gossip.advertise means by a network or an interface; empty when there is none.
-IpAddress GossipDriver::advertised_interface() const {
-  const config::Advertise& wanted = config_.gossip.advertise;
-  const auto all = reactor::interfaces();
-  if (!all.ok()) return {};
-  for (const reactor::Interface& one : all.value()) {
-    const bool match = wanted.kind == config::Advertise::Kind::kNetwork ? wanted.network.contains(one.addr)
-                                                                        : one.name == wanted.interface_name;
-    if (match && one.up && !one.addr.is_link_local()) return one.addr;
-  }
-  return {};
-}
-
-void GossipDriver::settle_address(const Endpoint* seed) {
+/// `seeds` are addresses of seeds, as far as they are known.
+void GossipDriver::settle_address(std::span<const Endpoint> seeds) {
   if (!address_ready_) return;
   address_timer_.stop();
   const config::Advertise& wanted = config_.gossip.advertise;
@@ -213,19 +190,20 @@ void GossipDriver::settle_address(const Endpoint* seed) {
       port = wanted.port.value_or(port);
       break;
     case config::Advertise::Kind::kNetwork:
-    case config::Advertise::Kind::kInterface: addr = advertised_interface(); break;
+    case config::Advertise::Kind::kInterface: addr = interface_address(); break;
     case config::Advertise::Kind::kAuto:
-      if (!config_.gossip.bind.addr.is_unspecified()) {
-        addr = config_.gossip.bind.addr;
-      } else if (seed != nullptr) {
-        if (const auto local = reactor::local_address_towards(*seed); local.ok()) addr = local.value();
-      }
+      if (!config_.gossip.bind.addr.is_unspecified()) addr = config_.gossip.bind.addr;
       break;
   }
   if (addr.empty()) {
-    if (const auto local = reactor::default_route_address(); local.ok()) addr = local.value();
+    std::vector<IpAddress> towards_seeds;
+    for (const Endpoint& seed : seeds) {
+      if (const auto local = reactor::local_address_towards(seed); local.ok()) towards_seeds.push_back(local.value());
+    }
+    const auto interfaces = reactor::interfaces();
+    addr = choose_address(reach_of(config_), towards_seeds, reactor::default_route_addresses(),
+                          interfaces.ok() ? std::span(interfaces.value()) : std::span<const reactor::Interface>());
   }
-  if (addr.empty()) addr = first_real_address();
   if (addr.empty()) {
     addr = IpAddress::v4(127, 0, 0, 1);
     log_.warn("no address but loopback was found: only this machine can reach this node; set gossip.advertise");
@@ -234,6 +212,11 @@ void GossipDriver::settle_address(const Endpoint* seed) {
   log_.info("gossip address", {{"bind", to_text(bound_)}, {"advertise", to_text(advertise_)}});
   const std::function<void()> ready = std::exchange(address_ready_, nullptr);
   ready();
+}
+
+IpAddress GossipDriver::interface_address() const {
+  const auto all = reactor::interfaces();
+  return all.ok() ? address_of_interface(config_.gossip.advertise, reach_of(config_), all.value()) : IpAddress{};
 }
 
 void GossipDriver::start(const Tags& tags) {
@@ -461,7 +444,7 @@ void GossipDriver::on_resolved(const reactor::Resolved& answer) {
     }
     return;
   }
-  if (node_ == nullptr) return settle_address(&answer.endpoints[0]);
+  if (node_ == nullptr) return settle_address({answer.endpoints.begin(), answer.endpoints.size()});
   serf::Seeds::Effects joins;
   seeds_->on_resolved(loop_.now(), answer.token, {answer.endpoints.begin(), answer.endpoints.size()}, *node_, joins);
   run_seeds(joins);

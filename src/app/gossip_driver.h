@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -163,8 +164,8 @@ class GossipDriver final : private reactor::StreamHandler {
   void run_seeds(serf::Seeds::Effects& effects);
   void on_resolved(const reactor::Resolved& answer);
   void update_contact();
-  void settle_address(const Endpoint* seed);
-  [[nodiscard]] IpAddress advertised_interface() const;
+  void settle_address(std::span<const Endpoint> seeds);
+  [[nodiscard]] IpAddress interface_address() const;
   [[nodiscard]] Result<void> bind_port(std::uint16_t port);
   [[nodiscard]] reactor::TcpStream* stream_of(swim::StreamId id);
 

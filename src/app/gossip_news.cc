@@ -147,11 +147,12 @@ void GossipDriver::tell_blocked(const serf::BlockedEvent& blocked) {
   blocked_after_ = loop_.now() + kBlockedPause;
   log_.warn(
       "a member answers over TCP but not over UDP; it stays a member, but news travels slowly. Usual cause: a "
-      "firewall or security group that lets only TCP through to or from this port",
+      "firewall or security group that lets only TCP through to or from this port, or a gossip.advertise (own_addr) "
+      "that it cannot reach: behind NAT that has to be set",
       {{"node", blocked.name},
        {"addr", to_text(blocked.endpoint)},
        {"port", blocked.endpoint.port},
-       {"own_port", bound_.port}});
+       {"own_addr", to_text(advertise_)}});
 }
 
 void GossipDriver::tell_foreign(const serf::ForeignEvent& foreign) {

@@ -382,9 +382,9 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
       log_.warn("no sidecar is known: nobody will send requests until one appears");
     } else if (const auto* none = std::get_if<announce::NoAnswer>(&effect)) {
       log_.warn(
-          "a sidecar does not answer; asked again for ever: is its gossip port open for UDP and TCP, and its "
-          "gossip.advertise an address that this host reaches?",
-          {{"sidecar", none->sidecar}, {"addr", to_text(none->to)}});
+          "a sidecar does not answer; asked again for ever: is its gossip port open for UDP and TCP, its "
+          "gossip.advertise an address that this host reaches, and this one's (own_addr) one that it reaches?",
+          {{"sidecar", none->sidecar}, {"addr", to_text(none->to)}, {"own_addr", to_text(gossip_.advertise())}});
     } else if (const auto* full = std::get_if<announce::SidecarTableFull>(&effect)) {
       log_.warn("too many sidecars; this one is not announced to", {{"sidecar", full->sidecar}});
     }

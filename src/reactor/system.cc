@@ -66,13 +66,13 @@ Result<IpAddress> local_address_towards(const Endpoint& to) {
   return local.addr;
 }
 
-Result<IpAddress> default_route_address() {
+std::vector<IpAddress> default_route_addresses() {
+  std::vector<IpAddress> out;
   // Addresses kept for documentation (RFC 5737, RFC 3849): only the default route leads there.
-  Result<IpAddress> v4 = local_address_towards({IpAddress::v4(192, 0, 2, 1), 9});
-  if (v4.ok()) return v4;
-  Result<IpAddress> v6 = local_address_towards({*IpAddress::parse("2001:db8::1"), 9});
-  if (v6.ok()) return v6;
-  return Error{v4.error().code, "this machine has no default route; name the address to advertise"};
+  for (const IpAddress& nobody : {IpAddress::v4(192, 0, 2, 1), *IpAddress::parse("2001:db8::1")}) {
+    if (const auto local = local_address_towards({nobody, 9}); local.ok()) out.push_back(local.value());
+  }
+  return out;
 }
 
 Result<std::vector<Interface>> interfaces() {

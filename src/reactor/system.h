@@ -29,8 +29,8 @@ void fill_with_entropy(MutableBytes out);
 
 /// Our address on the way to `to`. Sends nothing.
 [[nodiscard]] Result<IpAddress> local_address_towards(const Endpoint& to);
-/// Our address on the default route (v4, else v6).
-[[nodiscard]] Result<IpAddress> default_route_address();
+/// Our addresses on the default routes, v4 before v6; as many as there are such routes.
+[[nodiscard]] std::vector<IpAddress> default_route_addresses();
 
 struct Interface {
   std::string name;
