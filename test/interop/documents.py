@@ -141,8 +141,8 @@ def wrong_in_command(words):
 def commands_in(lines):
     """Those of shoal in lines of a shell: [(offset, words)]. Quotes and the like matter little here."""
     for offset, line in enumerate(lines):
-        for part in re.split(r"[|;&()]+ |`|\$\(", line.split(" # ")[0]):
-            words = part.split()
+        for part in re.split(r"[|;&] |`|\$\(|[()]", line.split(" # ")[0]):
+            words = [word.strip("\\\"'") for word in part.split()]
             while words and re.match(r"[A-Z_]+=|until$|while$|if$|!$|do$|then$|sudo$|exec$|timeout$|\d+$", words[0]):
                 words = words[1:]
             if words and words[0] == "shoal":
@@ -264,3 +264,31 @@ def faults_of_link(path, text, target):
         headings = re.findall(r"(?m)^#+ (.+)$", text if not there else text_of(os.path.relpath(there, ROOT)))
         if place not in map(anchor, headings):
             yield f"a link to {target}, which has no such heading"
+
+
+# --- the log
+
+
+def sources():
+    """Of the program, texts that stand in pieces put together."""
+    for path in sorted(glob.glob("src/**/*.[ch]*", root_dir=ROOT, recursive=True)):
+        yield re.sub(r'"\s*\n\s*"', "", text_of(path))
+
+
+def events_of_the_source():
+    """What is logged at info and above, where it can be seen by its form."""
+    said = r'(?:(?:\.|->)(?:info|warn|error)\(|k(?:Info|Warn|Error),|server_line\(|member_words\(|ended\()\s*"([^"]+)"'
+    return {event for text in sources() for event in re.findall(said, text)}
+
+
+def events_of(text):
+    """What stands in the first column of the tables of docs/log.md."""
+    cells = re.findall(r"(?m)^\| (`[^|]+`) \|.*\|.*\|$", text)
+    return {event for cell in cells for event in re.findall(r"`([^`]+)`", cell)} - {"error", "warn", "info", "debug"}
+
+
+def words_to_look_for(text):
+    """What a table's first column quotes as the program's words, in pieces: … stands for what differs."""
+    cells = re.findall(r"(?m)^\| ([^|]*) \|", text)
+    said = [words for cell in cells for words in re.findall(r"`([^`]+)`", cell) if " " in words]
+    return {part.strip() for words in said for part in words.split("…")} - {"", "No such file or directory"}

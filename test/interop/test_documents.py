@@ -48,6 +48,25 @@ def test_the_documents_name_no_command_setting_variable_or_place_that_is_not_the
     check(not found, "\n".join(found))
 
 
+@test(seconds=60)
+def test_the_log_has_the_lines_of_its_document_and_no_others(scene):
+    said, logged = documents.events_of(documents.text_of("docs/log.md")), documents.events_of_the_source()
+    check(len(said) > 100 and len(logged) > 90, f"{len(said)} lines in the document, {len(logged)} in the program")
+    texts = list(documents.sources())
+    ghosts = sorted(event for event in said if not any(f'"{event}' in text for text in texts))
+    check(not ghosts, f"docs/log.md has lines that the program never writes: {ghosts}")
+    unsaid = sorted(event for event in logged if not any(event.startswith(line) for line in said))
+    check(not unsaid, f"docs/log.md does not have {unsaid}")
+
+
+@test(seconds=60)
+def test_what_the_runbook_tells_to_look_for_is_what_the_program_says(scene):
+    wanted, texts = documents.words_to_look_for(documents.text_of("docs/operations.md")), list(documents.sources())
+    check(len(wanted) > 60, f"only {len(wanted)}")
+    ghosts = sorted(words for words in wanted if not any(words in text for text in texts))
+    check(not ghosts, f"the program says nothing like {ghosts}")
+
+
 FENCE = "```"
 BROKEN = (  # What is written, what is said of it.
     (f"{FENCE}\nls\n{FENCE}\n", "no language"),
