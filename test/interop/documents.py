@@ -175,8 +175,8 @@ def faults_of_proxy(block, folder):
         return f"not in packaging/haproxy.cfg: {missing}" if missing else ""
     if not re.search(r"(?m)^global\b", text):
         # The hold is there in any case, and so are timeouts: without them HAProxy warns.
-        text = "global\n    lua-load hold.lua\ndefaults\n    mode http\n    timeout client 1s\n    timeout server 1s\n" \
-               f"    timeout connect 1s\n{text}"
+        text = ("global\n    lua-load hold.lua\ndefaults\n    mode http\n    timeout client 1s\n    timeout server 1s\n"
+                f"    timeout connect 1s\n{text}")
     path = os.path.join(folder, "block.cfg")
     with open(path, "w", encoding="utf-8") as f:
         f.write(re.sub(r"lua-load \S+", f"lua-load {ROOT}/packaging/hold.lua", text))
@@ -210,7 +210,8 @@ def every_text():
 
 def faults_of_quote(block, _):
     wanted = "\n" + "\n".join(line.strip() for line in block.lines if line.strip()) + "\n"
-    return "" if any(wanted in text for text in every_text()) else "these lines stand in no file of packaging/ or proto/"
+    stands = any(wanted in text for text in every_text())
+    return "" if stands else "these lines stand in no file of packaging/ or proto/"
 
 
 def faults_of_words(number, words):

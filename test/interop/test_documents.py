@@ -46,6 +46,10 @@ def test_the_documents_name_no_command_setting_variable_or_place_that_is_not_the
     found = [f"{path}:{fault}" for path in documents.documents()
              for fault in documents.faults(path, documents.text_of(path), scene.dir)]
     check(not found, "\n".join(found))
+    index = documents.text_of("docs/README.md")
+    unsaid = [path for path in documents.documents() if path.startswith("docs/")
+              and os.path.basename(path) not in ("README.md", *re.findall(r"[\w-]+\.md", index))]
+    check(not unsaid, f"docs/README.md does not name {unsaid}")
 
 
 @test(seconds=60)
@@ -67,6 +71,23 @@ def test_what_the_runbook_tells_to_look_for_is_what_the_program_says(scene):
     check(not ghosts, f"the program says nothing like {ghosts}")
 
 
+@test(seconds=60)
+def test_the_packaged_haproxy_configuration_says_why_of_each_line_and_is_the_one_that_is_explained(scene):
+    text = documents.text_of("packaging/haproxy.cfg")
+    lines = [line.strip() for line in text.splitlines()]
+    bare = [line for above, line in zip(["", *lines], lines)
+            if line and "#" not in line and not above.startswith("#") and not documents.SECTION.match(line)]
+    check(not bare, f"packaging/haproxy.cfg does not say why of {bare}")
+    said = [line.split("#")[0] for line in lines]
+    table = documents.text_of("docs/haproxy.md").partition("| line | why |")[2].partition("\n\n")[0]
+    rows = re.findall(r"(?m)^\| (no )?(`.+?`(?:, (?:no )?`.+?`)*) \|", table)
+    check(len(rows) > 12, f"the table has {len(rows)} rows")
+    for absent, cell in rows:
+        for line in re.findall(r"`(.+?)`", cell):
+            there = any(line in have if not absent else have.startswith(line) for have in said)
+            check(there != bool(absent), f"docs/haproxy.md is wrong about {absent}{line}")
+
+
 FENCE = "```"
 BROKEN = (  # What is written, what is said of it.
     (f"{FENCE}\nls\n{FENCE}\n", "no language"),
@@ -86,7 +107,7 @@ BROKEN = (  # What is written, what is said of it.
     ("Use `shoal members\n--color`.", "no flag --color"),
     ("Set `task.drain_timout`.", "no setting task.drain_timout"),
     ("Set `SHOAL_GOSSIP_SEEDS`.", "no variable SHOAL_GOSSIP_SEEDS"),
-    ("See [there](nowhere.md).", "not there"),
+    ("See [there](nowhere).", "not there"),
     ("See [there](docs/workers.md#nowhere).", "no such heading"),
 )
 
@@ -96,7 +117,7 @@ def test_what_is_wrong_in_a_document_is_found(scene):
     for text, said in BROKEN:
         found = documents.faults("README.md", text, scene.dir)
         check(len(found) == 1 and said in found[0], f"{text!r}: {found}")
-    good = (f"{FENCE}sh\nshoal health --ready || true\n{FENCE}\n\nUse `shoal keys install -` and `SHOAL_GOSSIP_KEY`, see "
+    good = (f"{FENCE}sh\nshoal health --ready || true\n{FENCE}\n\nUse `shoal keys install -`, `SHOAL_GOSSIP_KEY`, see "
             "[here](docs/workers.md#ready).\n")
     check(not documents.faults("README.md", good, scene.dir), "found in a good one")
     for commands, said in (("echo one\nfalse", "line 3"), ("false | cat; sleep 60 & ls nowhere", "line 2")):
@@ -178,7 +199,7 @@ def run_document(scene, text):
     program = scene.run("document", ["bash", "-c", f"exec 9>{trace}; BASH_XTRACEFD=9 exec \"$@\"", "bash", *machine,
                                      "bash", scene.path("machine.sh")], env=env)
     try:
-        status = program.wait(20)
+        status = program.wait(60)
     except Failure:
         status = "no end after 60 s"
     outputs = {block: Log(scene.path(f"{block.line}.out")).text() for block in blocks}
@@ -188,8 +209,9 @@ def run_document(scene, text):
         raise Failure(f"{status}, at {last}\n{said[0][-2000:]}")
     for block in documents.read(text)[0]:
         if block.language in documents.OUTPUT and block.follows in outputs:
-            missing = expected_in(outputs[block.follows], block)
-            check(missing is None, f"{block.line}: {missing} is not in what was printed:\n{outputs[block.follows][-3000:]}")
+            printed = outputs[block.follows]
+            missing = expected_in(printed, block)
+            check(missing is None, f"{block.line}: {missing} is not in what was printed:\n{printed[-3000:]}")
     return True
 
 
