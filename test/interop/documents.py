@@ -215,9 +215,12 @@ def faults_of_quote(block, _):
 
 
 def faults_of_words(number, words):
-    """Settings, variables and commands that are named, and are not there."""
+    """Settings, routes and commands that are named, and are not there."""
     if re.match(r"shoal [a-z|-]", words) and (wrong := wrong_in_command(words.split())):
         yield f"{number}: `{words}`: {wrong}"
+    route = re.fullmatch(r"(GET|POST) (/v1/\S+)", words)
+    if route and f'Method::k{route.group(1).title()}, "{route.group(2)}"' not in text_of("src/admin/routes.cc"):
+        yield f"{number}: there is no {words}"
     key = re.fullmatch(r"((?:node|gossip|haproxy|sidecar|task|worker|health|control|log)\.[a-z_.]+?)(?: = .*)?", words)
     if key and key.group(1) not in settings() and not key.group(1).endswith((".cfg", ".internal", ".sock", ".log")):
         yield f"{number}: there is no setting {key.group(1)}"

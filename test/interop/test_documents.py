@@ -106,6 +106,7 @@ BROKEN = (  # What is written, what is said of it.
     ("Use `shoal keys rotate`.", "no keys rotate"),
     ("Use `shoal members\n--color`.", "no flag --color"),
     ("Set `task.drain_timout`.", "no setting task.drain_timout"),
+    ("Ask `GET /v1/explain`.", "no GET /v1/explain"),
     ("Set `SHOAL_GOSSIP_SEEDS`.", "no variable SHOAL_GOSSIP_SEEDS"),
     ("See [there](nowhere).", "not there"),
     ("See [there](docs/workers.md#nowhere).", "no such heading"),
