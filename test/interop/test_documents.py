@@ -121,19 +121,22 @@ def test_what_is_wrong_in_a_document_is_found(scene):
     good = (f"{FENCE}sh\nshoal health --ready || true\n{FENCE}\n\nUse `shoal keys install -`, `SHOAL_GOSSIP_KEY`, see "
             "[here](docs/workers.md#ready).\n")
     check(not documents.faults("README.md", good, scene.dir), "found in a good one")
-    for commands, said in (("echo one\nfalse", "line 3"), ("false | cat; sleep 60 & ls nowhere", "line 2")):
-        try:
-            run_document(scene, f"{FENCE}sh\n{commands}\n{FENCE}\n")
-            check(False, f"{commands} did not fail")
-        except Failure as failure:
-            check(said in str(failure), f"{commands}: {failure}")
-    for printed, fits in (("one three", True), ("one   2 three", True), ("one 2", False), ("three", False)):
+    for commands, said in (("echo one\nfalse", "line 3"), ("false | cat; sleep 60 & ls nowhere", "line 2"), ("true", "")):
+        fault = fault_of_run(scene, f"{FENCE}sh\n{commands}\n{FENCE}\n")
+        check(said in fault and bool(said) == bool(fault), f"{commands}: {fault}")
+    for printed, fits in (("one 2 three", True), ("one   2 three", True), ("one 2", False), ("three", False)):
         text = f"{FENCE}sh\necho; echo '{printed}'; echo noise\n{FENCE}\n\n{FENCE}text\none … three\nnoise\n{FENCE}\n"
-        try:
-            run_document(scene, text.replace("one … three", "one three") if printed == "one three" else text)
-            check(fits, f"{printed} is as good as one … three")
-        except Failure as failure:
-            check(not fits and "one … three" in str(failure), f"{printed}: {failure}")
+        check(bool(fault_of_run(scene, text)) != fits, f"{printed} for `one … three`")
+    hidden = f"<!--\n{FENCE}sh\nfalse\n{FENCE}\n-->\n"
+    check("line 3" in fault_of_run(scene, hidden), "what a comment hides is not run")
+
+
+def fault_of_run(scene, text):
+    try:
+        run_document(scene, text)
+    except Failure as failure:
+        return str(failure)
+    return ""
 
 
 # A machine of the document's own: an address beside loopback, which a name leads to; /etc and /run as they are, to be
@@ -203,14 +206,14 @@ def run_document(scene, text):
         status = program.wait(60)
     except Failure:
         status = "no end after 60 s"
-    outputs = {block: Log(scene.path(f"{block.line}.out")).text() for block in blocks}
+    outputs = {block.line: Log(scene.path(f"{block.line}.out")).text() for block in blocks}
     if status != 0:
         last = Log(trace).text().splitlines()[-1:]
         said = [text for text in outputs.values() if text][-1:] or [program.log.text()]
         raise Failure(f"{status}, at {last}\n{said[0][-2000:]}")
     for block in documents.read(text)[0]:
-        if block.language in documents.OUTPUT and block.follows in outputs:
-            printed = outputs[block.follows]
+        if block.language in documents.OUTPUT and block.follows and block.follows.line in outputs:
+            printed = outputs[block.follows.line]
             missing = expected_in(printed, block)
             check(missing is None, f"{block.line}: {missing} is not in what was printed:\n{printed[-3000:]}")
     return True
