@@ -89,6 +89,7 @@ def test_the_packaged_haproxy_configuration_says_why_of_each_line_and_is_the_one
 
 
 FENCE = "```"
+NO_MACHINE = "not done: this machine lets nobody make another one"
 BROKEN = (  # What is written, what is said of it.
     (f"{FENCE}\nls\n{FENCE}\n", "no language"),
     (f"{FENCE}bash\nls\n{FENCE}\n", "unknown language"),
@@ -121,9 +122,11 @@ def test_what_is_wrong_in_a_document_is_found(scene):
     good = (f"{FENCE}sh\nshoal health --ready || true\n{FENCE}\n\nUse `shoal keys install -`, `SHOAL_GOSSIP_KEY`, see "
             "[here](docs/workers.md#ready).\n")
     check(not documents.faults("README.md", good, scene.dir), "found in a good one")
-    for commands, said in (("echo one\nfalse", "line 3"), ("false | cat; sleep 60 & ls nowhere", "line 2"), ("true", "")):
+    if not run_document(scene, f"{FENCE}sh\ntrue\n{FENCE}\n"):
+        return scene.say(NO_MACHINE)
+    for commands, said in (("echo one\nfalse", "line 3"), ("false | cat; sleep 60 & ls nowhere", "line 2")):
         fault = fault_of_run(scene, f"{FENCE}sh\n{commands}\n{FENCE}\n")
-        check(said in fault and bool(said) == bool(fault), f"{commands}: {fault}")
+        check(said in fault, f"{commands}: {fault}")
     for printed, fits in (("one 2 three", True), ("one   2 three", True), ("one 2", False), ("three", False)):
         text = f"{FENCE}sh\necho; echo '{printed}'; echo noise\n{FENCE}\n\n{FENCE}text\none … three\nnoise\n{FENCE}\n"
         check(bool(fault_of_run(scene, text)) != fits, f"{printed} for `one … three`")
@@ -224,7 +227,7 @@ def of_document(path):
     @test(seconds=90)
     def run(scene):
         if not run_document(scene, documents.text_of(path)):
-            scene.say("not done: this machine lets nobody make another one")
+            scene.say(NO_MACHINE)
     run.__name__ = "test_the_commands_of_" + re.sub(r"\W", "_", path.removesuffix(".md")).lower()
     return run
 
