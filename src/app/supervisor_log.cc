@@ -11,7 +11,8 @@ void log_note(Log& log, const task::Note& note, const NoteContext& context) {
   const LogLevel if_expected = note.number != 0 && !context.stopping ? LogLevel::kWarn : LogLevel::kInfo;
   switch (note.kind) {
     case Kind::kWorkerReady: return line(LogLevel::kInfo, "worker ready");
-    case Kind::kStopRequested: return line(LogLevel::kInfo, "stop requested", "fast");
+    case Kind::kStopRequested:
+      return log.info("stop requested", {{"fast", note.number != 0}, {"elapsed_ms", note.elapsed}});
     case Kind::kWorkerExited: return line(if_expected, "worker exited", "status");
     case Kind::kWorkerNotStarted: return line(LogLevel::kError, "worker not started", "exit_code");
     case Kind::kNotReadyInTime:

@@ -53,7 +53,7 @@ void detection_part() {
     std::fflush(stdout);
   }
   std::printf(
-      "\n    sim-results detection      seeds 1000 and up; from 128 members on, ten crashes in one cluster\n\n");
+      "\nMade by `sim-results detection`: seeds 1000 and up; from 128 members on, ten crashes in one cluster\n\n");
 }
 
 /// The first gossip round at which serf's own formula has that part of N converged (facts 10.3), in seconds.
@@ -86,7 +86,7 @@ void dissemination_part() {
                 d.all.quantile(0.5), d.incomplete, d.missed_ppm);
     std::fflush(stdout);
   }
-  std::printf("\n    sim-results dissemination  seeds 2000 and up\n\n");
+  std::printf("\nMade by `sim-results dissemination`: seeds 2000 and up\n\n");
 }
 
 void load_part() {
@@ -101,7 +101,7 @@ void load_part() {
     std::printf("| %zu | %.3f | %.0f |\n", nodes, l.datagrams, l.bytes);
     std::fflush(stdout);
   }
-  std::printf("\n    sim-results load           seed 3000\n\n");
+  std::printf("\nMade by `sim-results load`: seed 3000\n\n");
 }
 
 void lifeguard_part() {
@@ -151,7 +151,7 @@ void lifeguard_part() {
     std::fflush(stdout);
   }
   std::printf(
-      "\n    sim-results lifeguard      C = 4, 8, 16, 24; D = 4, 8, 16 s; seed 4000\n\n"
+      "\nMade by `sim-results lifeguard`: C = 4, 8, 16, 24; D = 4, 8, 16 s; seed 4000\n\n"
       "Where ours differs from the paper, and the ratios with it. 64 members for 128, and few of the paper's "
       "combinations.\n"
       "A blocked member of ours goes on to begin a probe a period and to reach verdicts, and tells all of them when it "
@@ -182,7 +182,7 @@ void leave_part() {
                 l.seconds.quantile(0.9));
     std::fflush(stdout);
   }
-  std::printf("\n    sim-results leave          seeds 5000 and up\n\n");
+  std::printf("\nMade by `sim-results leave`: seeds 5000 and up\n\n");
 }
 
 double gib(double bytes) { return bytes / (1024.0 * 1024.0 * 1024.0); }
@@ -261,7 +261,7 @@ void crowd_part(const std::vector<std::size_t>& sizes) {
       "CPU s for the rest | GiB filled | GiB at most | bytes a pair "
       "|\n|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   for (const std::size_t nodes : sizes) crowd_row(nodes);
-  std::printf("\n    sim-results crowd 1000 10000    seed 7000\n\n");
+  std::printf("\nMade by `sim-results crowd 1000 10000`: seed 7000\n\n");
 }
 
 void scale_part(const std::vector<std::size_t>& sizes) {
@@ -273,7 +273,7 @@ void scale_part(const std::vector<std::size_t>& sizes) {
       "|---|---|---|---|---|---|---|\n");
   for (const std::size_t nodes : sizes) scale_row(nodes);
   std::printf(
-      "\n    sim-results scale 128 256 512 1000    seed 6000\n\n"
+      "\nMade by `sim-results scale 128 256 512 1000`: seed 6000\n\n"
       "What grows faster than memory is the time: in a cluster that comes up each node hears of each other one some "
       "twenty\n"
       "times. `crowd` has 10,000.\n\n");
