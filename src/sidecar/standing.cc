@@ -65,8 +65,9 @@ void explain_objection(const Fact& fact, const Policy& policy, Objection objecti
     case Objection::kLoopback:
       return because(
           standing, Reason::kFix,
-          "the member's address %.*s is loopback, which the proxy would take for itself; set gossip.advertise", size,
-          addr.view().data());
+          "the member's address %.*s is loopback, which the proxy would take for itself; join by an address of this "
+          "machine instead of localhost, or set gossip.advertise",
+          size, addr.view().data());
     case Objection::kNameTaken:
       return because(standing, Reason::kFix,
                      "another node's server has the same name in HAProxy; set another node.name");
