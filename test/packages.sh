@@ -3,8 +3,11 @@ BUILD_PACKAGES="g++ meson ninja-build pkg-config libuv1-dev libc-ares-dev libnan
   nettle-dev libtomlplusplus-dev libre2-dev python3"
 # What the workers of packaging/examples are made of.
 EXAMPLE_PACKAGES="gunicorn uvicorn nodejs gccgo-12 nginx-light"
+# What looks at the image, and reads the compose files.
+IMAGE_PACKAGES="umoci python3-yaml"
 PROXY_PACKAGES="haproxy python3"
-TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables groff-base systemd curl socat $EXAMPLE_PACKAGES"
+TEST_PACKAGES="doctest-dev serf haproxy procps iproute2 nftables groff-base systemd curl socat $EXAMPLE_PACKAGES
+  $IMAGE_PACKAGES"
 CI_PACKAGES="clang-14 libclang-rt-14-dev file git"
 # What builds for arm64 on amd64, and runs it.
 ARM64_PACKAGES="g++-aarch64-linux-gnu qemu-user-static pkgconf:arm64 libuv1-dev:arm64 libc-ares-dev:arm64

@@ -109,7 +109,9 @@ class Client(threading.Thread):
         size = int(headers.get("content-length", 0))
         while len(rest) < size:
             rest += self.receive("inside the answer's body")
-        if not keep or headers.get("connection", "").lower() == "close":
+        # HTTP/1.0 closes unless it says otherwise: HAProxy passes a worker's version on, and then says no `close`.
+        default = "close" if lines[0].startswith("HTTP/1.0") else "keep-alive"
+        if not keep or headers.get("connection", default).lower() == "close":
             self.drop()
         return int(lines[0].split()[1]), headers.get("x-worker", "?")
 
