@@ -267,7 +267,7 @@ void Checkers::expect_quiet(Cluster& cluster, Duration span) {
   for (std::size_t node = 0; node < cluster.size(); ++node) {
     if (!cluster.running(node) || cluster.node(node).leaving()) continue;
     // Alone, there is nobody to tell.
-    if (running > 1 && !cluster.node(node).swim().queue().empty()) {
+    if (running > 1 && (!cluster.node(node).swim().queue().empty() || cluster.node(node).queued() > 0)) {
       cluster.fail(text(cluster.life(node).name, "still has news to tell in a cluster at rest"));
     }
   }
