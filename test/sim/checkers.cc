@@ -83,6 +83,7 @@ void MonotonicChecker::look(Cluster& cluster, std::size_t node, Viewer& viewer) 
   clock(viewer.query_clock, core.query_clock(), "its query clock");
   const swim::Members& members = core.swim().members();
   const bool full = members.size() == members.capacity();
+  const Instant now = cluster.local(node);  // Its own, which may have jumped: it forgets by that (seed 510028).
   ++viewer.round;
   for (const Slot slot : members.slots()) {
     const swim::Record& record = members[slot];
@@ -91,15 +92,14 @@ void MonotonicChecker::look(Cluster& cluster, std::size_t node, Viewer& viewer) 
     // back from another address with a fresh counter.
     const bool known = seen.round + 1 == viewer.round && seen.round != 0;
     const bool may_have_been_forgotten =
-        seen.gone_since != kNever &&
-        (full || cluster.now() - seen.gone_since + 2s > cluster.options().timing.gossip_to_the_dead);
+        seen.gone_since != kNever && (full || now - seen.gone_since + 2s > cluster.options().timing.gossip_to_the_dead);
     const bool moved = seen.endpoint != record.endpoint();
     if (known && !moved && !may_have_been_forgotten && record.incarnation < seen.incarnation) {
       cluster.fail("incarnation of " + text(record.name.view(), "went back from ") + std::to_string(seen.incarnation) +
                    " to " + std::to_string(record.incarnation) + " at " + std::string(core.name()));
     }
     if (!record.gone()) seen.gone_since = kNever;
-    if (record.gone() && seen.gone_since == kNever) seen.gone_since = cluster.now();
+    if (record.gone() && seen.gone_since == kNever) seen.gone_since = now;
     seen.incarnation = record.incarnation;
     seen.endpoint = record.endpoint();
     seen.round = viewer.round;
