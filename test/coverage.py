@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 """Line coverage of the gossip cores, out of a build tree with -Db_coverage=true whose tests have run.
 
-    coverage.py BUILD-DIRECTORY [--missing] [--least PERCENT] [--gcov PROGRAM] [--source DIRECTORY] [FOLDER...]
+    coverage.py BUILD-DIRECTORY [--missing] [--least PERCENT] [FOLDER...]
 
 Prints a line for each folder of src/ (default: wire, swim, serf) and one for all of them; with --missing the lines that
-no test reaches, too. Exit status 1 when a folder has less than PERCENT. A build for another machine needs the gcov of
-its compiler, one of other sources than these where they are.
+no test reaches, too. Exit status 1 when a folder has less than PERCENT.
 
 What counts is gcov's line: one with code in it, whatever translation unit has it, inline functions and templates too. A
 line is reached when any test reaches it. Not counted: SHOAL_UNREACHABLE(), which nothing may reach.
@@ -30,9 +29,9 @@ def notes(build):
                 yield os.path.join(folder, name)
 
 
-def lines_of(note, gcov_program):
+def lines_of(note):
     """(file, line, count) for each line of a translation unit."""
-    gcov = subprocess.run([gcov_program, "--json-format", "--stdout", note], cwd=os.path.dirname(note), check=False,
+    gcov = subprocess.run(["gcov", "--json-format", "--stdout", note], cwd=os.path.dirname(note), check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     out = []
     for text in gcov.stdout.decode().splitlines():
@@ -43,20 +42,20 @@ def lines_of(note, gcov_program):
     return out
 
 
-def collect(build, folders, source, gcov):
-    """path from `source` -> line -> how often it ran."""
-    wanted = tuple(os.path.join(source, "src", folder) + os.sep for folder in folders)
+def collect(build, folders):
+    """path from ROOT -> line -> how often it ran."""
+    wanted = tuple(os.path.join(ROOT, "src", folder) + os.sep for folder in folders)
     counts = collections.defaultdict(lambda: collections.defaultdict(int))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for lines in pool.map(lambda note: lines_of(note, gcov), sorted(notes(build))):
+        for lines in pool.map(lines_of, sorted(notes(build))):
             for path, line, count in lines:
                 if path.startswith(wanted):
-                    counts[os.path.relpath(path, source)][line] += count
+                    counts[os.path.relpath(path, ROOT)][line] += count
     return counts
 
 
 def countable(path, lines):
-    with open(path, encoding="utf-8") as f:
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = f.read().splitlines()
     return {line: count for line, count in lines.items()
             if line <= len(text) and not any(word in text[line - 1] for word in NEVER)}
@@ -78,18 +77,15 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--missing", action="store_true")
     parser.add_argument("--least", type=float, default=0)
-    parser.add_argument("--gcov", default="gcov")
-    parser.add_argument("--source", default=ROOT)
     parser.add_argument("folders", nargs="*", default=["wire", "swim", "serf"])
     arguments = parser.parse_args()
-    source = os.path.realpath(arguments.source)
-    counts = collect(arguments.build, arguments.folders, source, arguments.gcov)
+    counts = collect(arguments.build, arguments.folders)
     total, reached, too_few = 0, 0, []
     for folder in arguments.folders:
         lines = hit = 0
         missing = []
         for path in sorted(p for p in counts if p.startswith(os.path.join("src", folder) + os.sep)):
-            of_file = countable(os.path.join(source, path), counts[path])
+            of_file = countable(path, counts[path])
             lines += len(of_file)
             hit += sum(1 for count in of_file.values() if count)
             not_reached = [line for line, count in of_file.items() if not count]

@@ -133,6 +133,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   [[nodiscard]] LamportTime event_clock() const { return event_clock_.now(); }
   [[nodiscard]] LamportTime query_clock() const { return query_clock_.now(); }
   [[nodiscard]] bool leaving() const { return leave_ != Leave::kNo; }
+  /// Intents, queries and user events that are still to be told.
+  [[nodiscard]] std::size_t queued() const { return intents_.size() + queries_queue_.size() + events_.size(); }
   /// Serf's own default: gossip interval x 16 x ceil(log10(N + 1)).
   [[nodiscard]] Duration default_query_timeout() const;
 

@@ -159,6 +159,8 @@ def add_packet(seeds: Seeds, name: str, vector: dict) -> None:
     if vector.get("key") or vector.get("label"):
         return
     seeds.add("messages", name, plain)
+    seeds.add("compound", name, plain[1:] if plain[0] == 7 else b"\x01" + len(plain).to_bytes(2, "big") + plain
+              if len(plain) < 60_000 else b"")
     seeds.add("msgpack", name, plain[1:])
     seeds.add("coordinates", name, part_behind(plain, b"Payload") if plain[0] == 2 else b"")
     seeds.add("keys", name, plain[1:] if b"PrimaryKey" in plain or b"Keys" in plain else b"")

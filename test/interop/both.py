@@ -1,17 +1,13 @@
 """One scenario, four members: a stock serf agent and shoal, each without and with encryption. What holds for the agent
 shows that the test tells the truth about memberlist; what holds for shoal as well shows that nobody can tell the two
 apart."""
-import base64
 import functools
 import threading
 import traceback
 
 from gossip_peer import Peer
 from gossip_wire import SERF_EVENT, USER, pack
-from harness import Failure, check, free_port, test, wait_until
-
-KEY = bytes(range(32))
-KEY_TEXT = base64.b64encode(KEY).decode()
+from harness import KEY, KEY_TEXT, Failure, check, free_port, test, wait_until
 
 
 class Subject:
@@ -66,7 +62,7 @@ def event(ltime, name, payload=b"", cc=False):
     return bytes([USER, SERF_EVENT]) + pack({"CC": cc, "LTime": ltime, "Name": name, "Payload": payload})
 
 
-def on_every_member(seconds=60, kinds=("agent", "shoal"), encrypted=(False, True), **options):
+def on_every_member(seconds=60, kinds=("agent", "shoal"), encrypted=(False, True), agents_may_say=None, **options):
     """Runs the function with each Subject, all four at a time."""
     def mark(function):
         @functools.wraps(function)
@@ -93,7 +89,7 @@ def on_every_member(seconds=60, kinds=("agent", "shoal"), encrypted=(False, True
             for thread in threads:
                 thread.join()
             check(not problems, "\n".join(problems))
-        return test(seconds=seconds)(run)
+        return test(seconds=seconds, agents_may_say=agents_may_say)(run)
     return mark
 
 

@@ -7,6 +7,7 @@ deadline.
 What the tests expect shoal to log stands in `Say`, and nowhere else. Wherever HAProxy's own table, an exit code or a
 serf agent's view can tell, the tests ask those instead.
 """
+import base64
 import ctypes
 import json
 import os
@@ -26,7 +27,12 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 SHOAL = os.path.abspath(os.environ.get("SHOAL_BIN", os.path.join(ROOT, "build", "src", "app", "shoal")))
 PYTHON = "/usr/bin/python3"
 POOL = "web"
+KEY = bytes(range(32))  # Of gossip, where a test encrypts.
+KEY_TEXT = base64.b64encode(KEY).decode()
 GRACE_SECONDS = 10  # The smallest that HAProxy 2.6 allows: an earlier delete can crash it.
+
+
+CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
 class Say:
@@ -622,6 +628,12 @@ class RotationWatch:
 # --------------------------------------------------------------------------------------------------------------
 
 
+# What agents call an error although it is none of ours: a peer that the test has killed or cut off does not answer.
+AGENTS_MAY_SAY = (r"connect: connection refused"           # A killed one, for an anti-entropy exchange or a reconnect.
+                  r"|i/o timeout|operation not permitted"  # The firewall's drop, on the way in and on the way out.
+                  r"|connection reset by peer|broken pipe")  # Killed or cut off in the middle of an exchange.
+
+
 class SerfAgent:
     """A stock agent, steered by the `serf` command over its own RPC port."""
 
@@ -630,12 +642,14 @@ class SerfAgent:
         """`inside`: words before each command, for another network; seeds there are not waited for."""
         self.scene, self.name, self.join, self._files, self.host = scene, name, join, files or name, address
         self.port, self.rpc, self.inside = port or free_port(), free_port(), inside
+        key = key or scene.key
         self.argv = [*inside, "serf", "agent", f"-node={name}", f"-bind={self.gossip}",
                      f"-rpc-addr=127.0.0.1:{self.rpc}", f"-profile={profile}", "-log-level=debug", *extra]
         self.argv += [f"-encrypt={key}"] if key else []
         self.argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
         self.argv += [f"-join={address}" for address in join]
         self.program = None
+        scene.agents.append(self)
         self.start()
 
     def start(self):
@@ -707,7 +721,15 @@ class SerfAgent:
     def errors(self):
         """Of gossip; the agent's own command line hanging up (agent.ipc) says nothing about us."""
         return [line for line in self.log.text().splitlines()
-                if ("[ERR]" in line and "agent.ipc" not in line) or "panic" in line]
+                if ("[ERR]" in line and "agent.ipc" not in line) or re.search("panic|^fatal error|^goroutine", line)]
+
+    def check_unharmed(self, may_say=None):
+        """Nothing that it was sent has ended it, and it calls nothing an error but what `may_say` expects."""
+        expected = AGENTS_MAY_SAY + (f"|{may_say}" if may_say else "")
+        bad = [line for line in self.errors() if "[ERR]" not in line or not re.search(expected, line)]
+        check(not bad, f"errors in the log of {self.name}: " + "\n".join(bad[:5]))
+        status = self.program.process.poll()
+        check(status in (None, 0, -signal.SIGKILL), f"the agent {self.name} has died: {status}")
 
 
 # --- shoal
@@ -815,10 +837,20 @@ class Worker:
 class Scene:
     """Everything that one test starts, and the folder of its files. Whoever makes one closes it."""
 
+    key = None  # Of all gossip in it, unless a member is given another.
+
     def __init__(self):
         become_subreaper()
         self.dir = tempfile.mkdtemp(prefix="shoal-test-")
-        self.programs = []
+        self.programs, self.agents = [], []
+
+    @property
+    def keys(self):
+        return [base64.b64decode(self.key)] if self.key else []
+
+    def gossip(self, **settings):
+        """[gossip] of a member of this scene."""
+        return {**settings, **({"key": self.key} if self.key else {})}
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -839,7 +871,7 @@ class Scene:
         settings = merged({
             "role": "sidecar",
             "node": {"name": name},
-            "gossip": {"bind": f"127.0.0.1:{free_port()}", "profile": "local"},
+            "gossip": self.gossip(bind=f"127.0.0.1:{free_port()}", profile="local"),
             "haproxy": {"socket": [socket_path or haproxy.socket], "backend": POOL,
                         "grace": f"{GRACE_SECONDS}s", "reconcile_interval": "1s"},
             "log": {"level": "debug", "format": "json"},
@@ -863,7 +895,7 @@ class Scene:
         settings = merged({
             "role": "task",
             "node": {"name": name},
-            "gossip": {"bind": f"127.0.0.1:{free_port()}", "join": seeds, "profile": "local"},
+            "gossip": self.gossip(bind=f"127.0.0.1:{free_port()}", join=seeds, profile="local"),
             "task": {"backend": POOL, "listen": "127.0.0.1:0", "drain_timeout": "20s"},
             "worker": {"command": [PYTHON, os.path.join(HERE, "worker.py"), "--name", name, "--log", log,
                                    *map(str, worker)],
@@ -885,6 +917,14 @@ class Scene:
             if path.endswith((".log", ".worker")):
                 out.append(f"  --- {path}\n{Log(self.path(path)).tail()}")
         return "\n".join(out)
+
+    def check_unharmed(self, agents_may_say=None):
+        """At the end of each test: no agent says or shows that it was harmed, and nothing of ours has crashed."""
+        for agent in self.agents:
+            agent.check_unharmed(agents_may_say)
+        for program in self.programs:
+            status = program.process.poll()
+            check(status is None or -status not in CRASHES, f"{program.name} has ended by signal {-(status or 0)}")
 
     def close(self, remove=False):
         """Ends everything. With `remove`, takes the files away too."""
@@ -922,11 +962,13 @@ def http_get(port, path="/", timeout=5):
     return int(lines[0].split()[1]), headers, body.decode("utf-8", "replace")
 
 
-def test(seconds=60, alone=False):
-    """Marks a test: its time limit, and whether it must run with nothing beside it (it measures, or needs both
-    cores)."""
+def test(seconds=60, alone=False, agents_may_say=None, also_encrypted=False):
+    """Marks a test: its time limit; whether it must run with nothing beside it (it measures, or needs both cores);
+    what, as a regular expression, it makes stock agents call an error; whether it runs once more with encrypted gossip,
+    under its name and `_encrypted`."""
     def mark(function):
-        function.shoal_test = {"seconds": seconds, "alone": alone}
+        function.shoal_test = {"seconds": seconds, "alone": alone, "agents_may_say": agents_may_say,
+                               "also_encrypted": also_encrypted}
         return function
     return mark
 

@@ -9,6 +9,7 @@ those that measure run alone, at the end. Prints `ok NAME (SECONDS)` or `FAILED 
 as its last line `N passed, N failed`. SHOAL_BIN names the program under test; SHOAL_TEST_KEEP=1 keeps the files of
 failed tests.
 """
+import functools
 import importlib
 import os
 import shutil
@@ -32,8 +33,19 @@ def all_tests():
             module = importlib.import_module(file[:-3])
             own = [f for f in vars(module).values() if hasattr(f, "shoal_test") and f.__module__ == module.__name__]
             for function in sorted(own, key=lambda f: f.__code__.co_firstlineno):
-                found[function.__name__.removeprefix("test_")] = function
+                name = function.__name__.removeprefix("test_")
+                found[name] = function
+                if function.shoal_test["also_encrypted"]:
+                    found[f"{name}_encrypted"] = encrypted(function)
     return found
+
+
+def encrypted(function):
+    @functools.wraps(function)
+    def run(scene):
+        scene.key = harness.KEY_TEXT
+        function(scene)
+    return run
 
 
 def run_here(name):
@@ -47,6 +59,7 @@ def run_here(name):
     signal.signal(signal.SIGTERM, out_of_time)
     try:
         function(scene)
+        scene.check_unharmed(function.shoal_test["agents_may_say"])
     except harness.Failure as failure:
         where = [f for f in traceback.extract_tb(failure.__traceback__)
                  if os.path.basename(f.filename).startswith("test_")]

@@ -1,10 +1,13 @@
 """User events, force-leave, and what each program's own commands show of the other."""
+import contextlib
 import json
 import os
 import re
 
-from gossip_peer import view_of
-from harness import Failure, Say, check, hold_true, test, wait_until
+from both import event
+from gossip_peer import Peer, view_of
+from gossip_wire import SERF_EVENT, USER, compound
+from harness import Failure, Say, check, free_port, hold_true, test, wait_until
 
 
 class Handler:
@@ -26,7 +29,7 @@ class Handler:
             return []
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_user_events_go_both_ways_once_and_in_time(scene):
     handler = Handler(scene, "agent")
     agent = scene.agent("agent", profile="lan", extra=[handler.option])
@@ -51,6 +54,23 @@ def test_user_events_go_both_ways_once_and_in_time(scene):
 
 
 @test(seconds=60)
+def test_of_events_that_may_be_coalesced_the_newest_alone_is_told(scene):
+    member = scene.member("member")
+    with contextlib.closing(Peer("peer", free_port())) as peer:
+        peer.exchange(member.port, timeout=10)
+        peer.send(compound(*[event(n, "roll", f"v{n}".encode(), cc=True) for n in (3, 5, 4)],
+                           event(6, "each", b"x"), event(7, "each", b"y")), member.port)
+        said = json.loads(member.log.wait_for('"event":"user event","name":"roll"', 10))
+        check(said["payload"] == "v5" and said["ltime"] == 5, f"it says {said}")
+        check(member.log.count('"event":"user event","name":"roll"') == 1, "the others were told as well")
+        check(member.log.count('"event":"user event","name":"each"') == 2, "some may not be coalesced, and were")
+        for words, wanted in ((["a"], False), (["b", "payload", "--coalesce"], True)):
+            member.command("event", *words)
+            heard = peer.wait_for(USER, SERF_EVENT, where=lambda h, w=words: h.body["Name"] == w[0].encode())
+            check(heard and heard.body["CC"] is wanted, f"shoal event {words} says {heard and heard.body}")
+
+
+@test(seconds=60, also_encrypted=True)
 def test_events_have_serfs_limits_and_old_ones_are_not_heard_by_newcomers(scene):
     agent = scene.agent("agent", profile="lan")
     first = scene.member("first", join=[agent])
@@ -72,7 +92,7 @@ def test_events_have_serfs_limits_and_old_ones_are_not_heard_by_newcomers(scene)
     check(not late.log.find('"event":"user event".*limit'), "a newcomer has heard an event from before its time")
 
 
-@test(seconds=90)
+@test(seconds=90, also_encrypted=True)
 def test_a_failed_member_is_forced_out_and_forgotten_from_either_side(scene):
     agent = scene.agent("agent", profile="local")
     member = scene.member("member", join=[agent], profile="local")
@@ -143,7 +163,7 @@ def test_both_programs_list_the_same_members(scene):
     check({n: v[0] for n, v in view.items()} == {n: m["status"] for n, m in seen[1].items()}, f"its push/pull: {view}")
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="Conflicting address|name conflicts")
 def test_of_two_nodes_with_one_name_ours_takes_another_and_the_agent_keeps_it(scene):
     agent = scene.agent("same", profile="lan")
     watchers = [scene.agent(f"watcher-{i}", join=[agent.gossip], profile="lan") for i in range(2)]
@@ -170,7 +190,7 @@ def test_of_two_nodes_with_one_name_ours_takes_another_and_the_agent_keeps_it(sc
     check(agent.status_of("same") == "alive", "the agent was taken along")
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="Conflicting address|name conflicts")
 def test_a_lone_agent_survives_a_shoal_that_comes_with_its_name(scene):
     """Nobody else can vouch for the agent."""
     agent = scene.agent("same", profile="lan")
@@ -180,7 +200,7 @@ def test_a_lone_agent_survives_a_shoal_that_comes_with_its_name(scene):
     hold_true(lambda: agent.running() and agent.status_of(name) == "alive", 6, "the agent lives")
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="Conflicting address|name conflicts")
 def test_two_shoals_with_one_name_both_live_and_one_keeps_it(scene):
     watchers = [scene.agent("watcher-0", profile="lan")]
     watchers.append(scene.agent("watcher-1", join=[watchers[0].gossip], profile="lan"))
@@ -217,7 +237,7 @@ def test_a_member_that_left_may_come_back_under_its_name_elsewhere(scene):
         check(who.members()["mover"]["addr"] == new.gossip, f"{who.name} sees it at {who.members()['mover']}")
 
 
-@test(seconds=90)
+@test(seconds=90, agents_may_say="Conflicting address|name conflicts")
 def test_a_member_that_died_and_starts_elsewhere_is_alive_under_some_name(scene):
     """Its old record is in the way: memberlist lets only names that left move. It may not stay outside for that."""
     agent = scene.agent("agent", profile="local")
@@ -235,7 +255,7 @@ def test_a_member_that_died_and_starts_elsewhere_is_alive_under_some_name(scene)
     scene.say(f"it is called {name} now")
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_agents_of_every_protocol_and_without_compression_are_members(scene):
     seed = scene.member("seed")
     agents = [scene.agent(f"agent-{n}", join=[seed.gossip], profile="lan", extra=[f"-protocol={n}", "-role=x"])
@@ -255,7 +275,7 @@ def test_agents_of_every_protocol_and_without_compression_are_members(scene):
         check(not agent.errors(), f"errors in the log of {agent.name}: {agent.errors()}")
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_an_agent_can_tell_how_far_our_members_are(scene):
     """serf's network coordinates, which our acks carry."""
     agent = scene.agent("agent", profile="local")

@@ -253,3 +253,10 @@ def test_garbage_on_the_gossip_ports_stops_nobody(scene):
         check(task.stop(25) == 0, f"{task.name}: not 0")
     haproxy.kill()
     check(proxy.stop(15) == 0, "the sidecar: not 0")
+    # Nothing of all that was taken for good, and each told by what was wrong with it.
+    for shoal in (proxy, *tasks):
+        counts = json.loads(shoal.log.wait_for('"event":"gossip that was not used, by reason"', 5))["counts"]
+        reasons = {word.partition("=")[0]: int(word.partition("=")[2]) for word in counts.split()}
+        wanted = {"malformed", "unsupported", "bad_label", "encrypted", "bad_crc", "bad_compress", "bad_compound",
+                  "bad_stream", "serf_malformed"}
+        check(wanted <= set(reasons) and min(reasons.values()) > 0, f"{shoal.name} has counted {counts}")

@@ -4,11 +4,11 @@ import base64
 import json
 import os
 import shutil
+import signal
 import stat
 
-from both import KEY, KEY_TEXT
 from gossip_peer import view_of
-from harness import Failure, Say, check, hold_true, test, wait_until
+from harness import KEY, KEY_TEXT, Failure, Say, check, hold_true, test, wait_until
 
 OTHER = bytes(range(32, 64))
 OTHER_TEXT = base64.b64encode(OTHER).decode()
@@ -23,7 +23,7 @@ def members_of(agent):
     return {name: m["status"] for name, m in agent.members().items()}
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="decrypt|not encrypted")
 def test_a_shoal_with_a_wrong_key_or_none_stays_outside_and_says_why(scene):
     agent = scene.agent("agent", key=KEY_TEXT, profile="lan")
     insider = scene.member("insider", join=[agent], key=KEY_TEXT)
@@ -89,6 +89,55 @@ def test_a_keyring_file_is_serfs_and_follows_every_change(scene):
 
 
 @test(seconds=60)
+def test_a_keyring_file_is_read_anew_on_sighup_and_a_broken_one_changes_nothing(scene):
+    """What no query can tell: an operator's tool puts another file in place and sends SIGHUP."""
+    agent_ring = scene.path("agent.keyring")
+    with open(agent_ring, "w", encoding="ascii") as f:
+        json.dump([KEY_TEXT, OTHER_TEXT], f)
+    os.chmod(agent_ring, 0o600)
+    agent = scene.agent("agent", profile="lan", extra=[f"-keyring-file={agent_ring}"])
+    rings = [scene.path("sidecar.keyring"), scene.path("task.keyring")]
+
+    def put(*lines):
+        for path in rings:
+            with open(f"{path}.new", "w", encoding="ascii") as f:
+                f.writelines(lines)
+            os.chmod(f"{path}.new", 0o600)
+            os.rename(f"{path}.new", path)
+    put(json.dumps([KEY_TEXT]))
+    lan = {"gossip": {"profile": "lan", "keyring_file": rings[1]}, "worker": {"on_hup": "forward"}}
+    shoals = [scene.member("sidecar", join=[agent], more={"gossip": {"keyring_file": rings[0]}}),
+              scene.task([agent.gossip], "task", more=lan)]
+    names = {"agent", "sidecar", "task"}
+
+    def read_by(key):
+        """Whether each takes what is sealed with this key, and answers with it as the first of its ring."""
+        try:
+            return all(set(view_of(shoal.gossip, [key])) == names for shoal in shoals)
+        except (OSError, IndexError, ValueError):
+            return False
+    wait_until(lambda: read_by(KEY), 10, "all three there")
+    shoals[1].worker.wait_for("start")
+    check(not read_by(OTHER), "the other key is known already")
+
+    def reload(said):
+        marks = [shoal.log.mark() for shoal in shoals]
+        for shoal in shoals:
+            shoal.signal(signal.SIGHUP)
+        for shoal, mark in zip(shoals, marks):
+            shoal.log.wait_for(said, 5, since=mark)
+    put(json.dumps([OTHER_TEXT, KEY_TEXT]))
+    reload('"level":"info","event":"SIGHUP: gossip keys read anew","keys":2')
+    check(read_by(OTHER) and not read_by(KEY), "they do not write with the new key, or still with the old one")
+    for broken in ("", "[]", '["short"]', "{"):
+        put(broken)
+        reload('"level":"error","event":"SIGHUP: the keys stay as they are","reason":".*keyring')
+    check(read_by(OTHER), "a broken file has changed the keys")
+    hold_true(lambda: members_of(agent) == dict.fromkeys(names, "alive"), 3, "all alive to the agent", every=0.2)
+    check(shoals[1].worker.lines("signal"), "the worker was not told of any SIGHUP")
+
+
+@test(seconds=60)
 def test_a_keyring_file_that_cannot_be_written_is_an_error_and_the_new_key_counts(scene):
     agent = scene.agent("agent", key=KEY_TEXT, profile="lan")
     folder = scene.path("keys")
@@ -110,7 +159,7 @@ def test_a_keyring_file_that_cannot_be_written_is_an_error_and_the_new_key_count
     check(members_of(agent) == {"agent": "alive", "member": "alive"}, f"the agent sees {members_of(agent)}")
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="Removing the primary key")
 def test_a_shoal_lists_and_changes_the_keys_of_a_cluster_of_agents(scene):
     agents = [scene.agent("agent-0", key=KEY_TEXT, profile="lan")]
     agents.append(scene.agent("agent-1", key=KEY_TEXT, profile="lan", join=[agents[0].gossip]))
@@ -140,7 +189,7 @@ def test_a_shoal_lists_and_changes_the_keys_of_a_cluster_of_agents(scene):
     check(members_of(agents[1]) == {n: "alive" for n in ("agent-0", "agent-1", "member")}, "somebody was lost")
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="No keyring to modify")
 def test_without_encryption_keys_cannot_be_changed_and_both_say_so(scene):
     agent = scene.agent("agent", profile="lan")
     member = scene.member("member", join=[agent])

@@ -6,17 +6,9 @@ import os
 import re
 import subprocess
 
-from both import KEY, KEY_TEXT
 from gossip_peer import events_of, view_of
-from harness import (HERE, POOL, PYTHON, Failure, SerfAgent, Shoal, check, hold_true, merged, own_network, test,
-                     wait_until)
-
-# What agents call an error although it is none of ours: a peer that the test has killed or cut off does not answer.
-# Each such line has to name an address and one of these causes.
-HARMLESS = re.compile(
-    r"(connect: connection refused"            # A killed one, for an anti-entropy exchange or a reconnect.
-    r"|i/o timeout|operation not permitted"    # The firewall's drop, on the way in and on the way out.
-    r"|connection reset by peer|broken pipe)") # Killed or cut off in the middle of an exchange.
+from harness import (HERE, KEY, KEY_TEXT, POOL, PYTHON, Failure, SerfAgent, Shoal, check, hold_true, merged,
+                     own_network, test, wait_until)
 
 
 def side_of(number):
@@ -150,14 +142,10 @@ class Cluster:
 
     def check_logs(self):
         for name, member in self.members.items():
-            if name.startswith("agent"):
-                bad = [line for line in member.errors() if not HARMLESS.search(line)]
-                check(not bad, f"errors in the log of {name}: " + "\n".join(bad[:5]))
-                check(name in self.gone or member.running(), f"{name} has died")
-            else:
+            check(name in self.gone or member.running(), f"{name} has died")
+            if name.startswith("shoal"):  # The agents' logs are looked at after every test.
                 bad = [line for line in member.log.text().splitlines() if '"level":"error"' in line]
                 check(not bad, f"errors in the log of {name}: " + "\n".join(bad[:5]))
-                check(name in self.gone or member.running(), f"{name} has died")
 
 
 def nft(*rules):
@@ -180,6 +168,17 @@ def cut():
 
 def heal():
     nft("delete table inet cut")
+
+
+def until_all_answer(command):
+    """As an operator has to: a question that by chance is gossiped past somebody (one in some hundred, with this many
+    members) is asked again before the next step."""
+    for attempt in (1, 2, 3):
+        try:
+            return command()
+        except Failure as failure:
+            if attempt == 3 or not re.search("[0-9]+/[0-9]+ nodes reported success|did not answer", str(failure)):
+                raise
 
 
 def no_network(scene):
@@ -247,24 +246,28 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
     cluster.check_logs()
 
 
-@test(seconds=150, alone=True)
+@test(seconds=180, alone=True)
 def test_a_cluster_with_a_fifth_of_all_datagrams_lost_loses_nobody_and_heals_when_it_was_cut_in_two(scene):
     if no_network(scene):
         return
-    cluster = Cluster(scene, agents=6, shoals=6, key=KEY_TEXT)
-    cluster.wait_agreed(30, "all twelve know all twelve")
+    cluster = Cluster(scene, agents=10, shoals=10, key=KEY_TEXT)
+    cluster.wait_agreed(30, "all twenty know all twenty")
     lose_a_fifth()
     hold_true(lambda: not any("failed" in d for d in cluster.differences()), 12, "nobody failed to anybody", every=0.5)
 
     cut()
-    sides = [[f"{kind}-{i}" for kind in ("agent", "shoal") for i in numbers] for numbers in ((0, 2, 4), (1, 3, 5))]
+    sides = [[f"{kind}-{i}" for kind in ("agent", "shoal") for i in range(parity, 10, 2)] for parity in (0, 1)]
 
     def parted():
         for near, far in (sides, sides[::-1]):
             for name in near:
-                view = cluster.view(name)
+                try:
+                    view = cluster.view(name)
+                except (OSError, IndexError, ValueError):
+                    return False
+                # Of the far ones memberlist forgets the first half a minute after their death, as it should.
                 if any(view[other][0] != "alive" for other in near) or \
-                        sum(view[other][0] == "failed" for other in far) < len(far):
+                        any(view[other][0] != "failed" for other in far if other in view):
                     return False
         return True
     wait_until(parted, 60, "each side whole, and the other failed to it", every=0.5)
@@ -273,12 +276,12 @@ def test_a_cluster_with_a_fifth_of_all_datagrams_lost_loses_nobody_and_heals_whe
     cluster.check_logs()
 
 
-@test(seconds=120, alone=True)
-def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost(scene):
+@test(seconds=150, alone=True, agents_may_say="decrypt")
+def test_the_keys_of_twenty_members_are_changed_from_either_side_and_nobody_is_lost(scene):
     if no_network(scene):
         return
-    cluster = Cluster(scene, agents=5, shoals=5, key=KEY_TEXT)
-    cluster.wait_agreed(30, "all ten know all ten")
+    cluster = Cluster(scene, agents=10, shoals=10, key=KEY_TEXT)
+    cluster.wait_agreed(30, "all twenty know all twenty")
     agent, shoal = cluster.agents()[1], cluster.shoals()[2]
 
     def by_agent(what, key):
@@ -289,14 +292,14 @@ def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost
     ring = [KEY, bytes(range(100, 116)), bytes(range(200, 224))]
     for change, old, new in ((by_agent, ring[0], ring[1]), (by_shoal, ring[1], ring[2])):
         for what, key in (("install", new), ("use", new), ("remove", old)):
-            change(what, base64.b64encode(key).decode())
+            until_all_answer(lambda c=change, w=what, k=base64.b64encode(key).decode(): c(w, k))
             cluster.keys = [old, new] if what == "install" else [new, old] if what == "use" else [new]
             hold_true(lambda: not cluster.differences(), 1.5, f"agreement after {change.__name__} {what}", every=0.3)
-        listed = json.loads(shoal.command("keys", "list", "-o", "json"))
+        listed = json.loads(until_all_answer(lambda: shoal.command("keys", "list", "-o", "json")))
         check([(k["key"], k["nodes"], k["primary_nodes"]) for k in listed["keys"]]
-              == [(base64.b64encode(new).decode(), 10, 10)], f"the keys are {listed}")
-        told = agent.command("keys", "-list", timeout=30)
-        check("[10/10]" in told and base64.b64encode(old).decode() not in told, f"serf keys -list: {told}")
+              == [(base64.b64encode(new).decode(), 20, 20)], f"the keys are {listed}")
+        told = until_all_answer(lambda: agent.command("keys", "-list", timeout=30))
+        check("[20/20]" in told and base64.b64encode(old).decode() not in told, f"serf keys -list: {told}")
     # The old key opens nothing any more, and newcomers come in by the new one.
     refused = cluster.scene.agent("late", key=KEY_TEXT, profile="lan", address="127.0.3.1", port=7946)
     try:
@@ -306,7 +309,7 @@ def test_the_keys_of_ten_members_are_changed_from_either_side_and_nobody_is_lost
         pass
     cluster.key = base64.b64encode(ring[2]).decode()
     for kind in ("agent", "shoal"):
-        cluster.start(kind, 6)
+        cluster.start(kind, 10)
     cluster.wait_agreed(60, "two newcomers known to all")
     for name, member in cluster.members.items():
         failed = member.log.find(r'member-failed|EventMemberFailed|"event":"member failed"')

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from harness import (HERE, POOL, PYTHON, HAProxy, Say, SerfAgent, Shoal, Worker, check, hold_true, test,
+from harness import (HERE, POOL, PYTHON, HAProxy, Say, SerfAgent, Shoal, Worker, check, hold_true, merged, test,
                      wait_until)
 
 
@@ -76,7 +76,8 @@ def no_namespaces(scene):
 
 
 def shoal_on(scene, hosts, host, name, settings):
-    return Shoal(scene, name, {"log": {"level": "debug", "format": "json"}, **settings}, inside=hosts.on(host))
+    own = {"log": {"level": "debug", "format": "json"}, "gossip": scene.gossip()}
+    return Shoal(scene, name, merged(own, settings), inside=hosts.on(host))
 
 
 def agent_on(scene, hosts, host, name, address=None, join=(), **options):
@@ -181,7 +182,7 @@ def test_a_host_that_is_cut_off_leaves_and_returns(scene):
         check(haproxy.in_rotation("a"), "the other task was taken out as well")
 
 
-@test(seconds=90)
+@test(seconds=90, also_encrypted=True)
 def test_a_member_whose_udp_is_blocked_stays_one_to_agents_and_to_us(scene):
     """Everybody reaches it by stream alone. The others may not lose their own health over it."""
     if no_namespaces(scene):
@@ -219,6 +220,30 @@ def test_a_member_whose_udp_is_blocked_stays_one_to_agents_and_to_us(scene):
         hold_true(all_well, 3, "all four alive to the agents", every=0.5)
 
 
+@test(seconds=60, also_encrypted=True)
+def test_an_answer_whose_straight_way_is_blocked_comes_by_a_relay(scene):
+    """Of four; the asker hears no datagram of the third, which hears the question from the others."""
+    if no_namespaces(scene):
+        return
+    with Hosts(4) as hosts:
+        asker = agent_on(scene, hosts, 1, "asker", profile="lan")
+        relays = [agent_on(scene, hosts, 2, "agent-2", profile="lan", join=["10.77.0.1:7946"])]
+        for host in (3, 4):
+            relays.append(member_on(scene, hosts, host, f"shoal-{host}", join="10.77.0.1"))
+        wait_until(lambda: len(asker.members()) == 4, 10, "four members")
+        for shoal in relays[1:]:
+            wait_until(lambda s=shoal: len(s.members()) == 4, 10, f"four members to {shoal.name}")
+        hosts.drop(1, "ip saddr 10.77.0.3 meta l4proto udp")
+
+        def acked(*words):
+            told = asker.command("query", "-timeout=2s", *words, "nobody-answers", raw=True, timeout=30).decode()
+            return set(re.findall(r"Ack from '([^']+)'", told))
+        others = {"asker", "agent-2", "shoal-4"}
+        check("shoal-3" not in acked(), "the straight way is open")
+        # Two of three others: whichever they are, one can reach the asker.
+        wait_until(lambda: acked("-relay-factor=2") >= others | {"shoal-3"}, 15, "an ack of the third by a relay")
+
+
 @test(seconds=90)
 def test_a_cluster_can_be_of_ipv6_alone(scene):
     if no_namespaces(scene):
@@ -253,6 +278,12 @@ def test_a_member_bound_to_both_families_talks_to_either(scene):
         old = agent_on(scene, hosts, 1, "old")
         both = member_on(scene, hosts, 2, "both", bind="[::]:7946", advertise="10.77.0.2", join="10.77.0.1:7946")
         old.wait_status("both", "alive", 10)
+        # A socket for each family, as an agent has them: `*:7946` would be one for both.
+        for kind in "ut":
+            listed = subprocess.run(hosts.on(2, "ss", "-Hln", f"-{kind}", "sport = :7946"), capture_output=True,
+                                    text=True, check=True).stdout
+            bound = sorted(line.split()[3] for line in listed.splitlines())
+            check(bound == ["0.0.0.0:7946", "[::]:7946"], f"ss -{kind}: {bound}")
         # A member that has v4 and v6: what it says of itself is v4, and it is joined by its v6 address.
         new = member_on(scene, hosts, 3, "new", bind="[::]:7946", advertise="10.77.0.3", join="[fd77::2]:7946")
         for name in ("old", "both"):

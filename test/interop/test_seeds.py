@@ -115,7 +115,7 @@ def test_two_sidecars_that_start_as_islands_become_one_cluster(scene):
     check(west_task.running() and east_task.running(), "a task has died")
 
 
-@test(seconds=60)
+@test(seconds=60, agents_may_say="fallback ping: EOF")
 def test_a_member_at_the_address_of_a_dead_one_is_not_taken_for_it(scene):
     seed = scene.member("seed", profile="local")
     agent = scene.agent("agent", join=[seed.gossip])
@@ -132,7 +132,7 @@ def test_a_member_at_the_address_of_a_dead_one_is_not_taken_for_it(scene):
     check(not seed.log.find(Say.of(Say.MEMBER_FAILED, "new")) and new.running(), "the new one was called dead")
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_a_member_that_left_and_returns_at_once_is_alive_everywhere(scene):
     """With its old name and address: the others hold it as left, and its first word is not news to them."""
     seed = scene.member("seed")

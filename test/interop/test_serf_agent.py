@@ -19,7 +19,7 @@ def real_errors(agent, killed=()):
 LAN = {"gossip": {"profile": "lan"}}
 
 
-@test(seconds=90)
+@test(seconds=90, also_encrypted=True)
 def test_a_stock_agent_sees_every_member_and_how_each_went(scene):
     haproxy = scene.haproxy()
     proxy = scene.sidecar(haproxy, more=LAN)
@@ -61,7 +61,7 @@ def test_a_stock_agent_sees_the_sidecar_leave(scene):
     check(not real_errors(agent, [proxy]), "errors in the agent's log: " + "\n".join(real_errors(agent, [proxy])))
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_a_stock_agent_can_ask_the_tasks_itself(scene):
     haproxy = scene.haproxy()
     proxy = scene.sidecar(haproxy, more=LAN)
@@ -82,7 +82,7 @@ def test_a_stock_agent_can_ask_the_tasks_itself(scene):
     check(not real_errors(agent), "errors in the agent's log: " + "\n".join(real_errors(agent)))
 
 
-@test(seconds=90)
+@test(seconds=90, also_encrypted=True)
 def test_shoal_sees_a_stock_agent_join_leave_and_fail(scene):
     haproxy = scene.haproxy()
     proxy = scene.sidecar(haproxy)

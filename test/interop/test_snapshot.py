@@ -36,7 +36,7 @@ def alive_in(path):
     return names
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_a_stock_agent_finds_the_cluster_by_our_snapshot(scene):
     first = scene.agent("the first", profile="lan", files="first")  # With a space in it.
     writer = scene.member("writer", join=[first])
@@ -60,7 +60,7 @@ def test_a_stock_agent_finds_the_cluster_by_our_snapshot(scene):
     check(not problem, f"the agent says: {problem}")
 
 
-@test(seconds=60)
+@test(seconds=60, also_encrypted=True)
 def test_we_find_the_cluster_by_a_stock_agents_snapshot(scene):
     first = scene.agent("first", profile="lan")
     path = scene.path("writer.snapshot")
@@ -78,6 +78,29 @@ def test_we_find_the_cluster_by_a_stock_agents_snapshot(scene):
     first.wait_status("reader", "alive", 10)
     reader.log.wait_for(Say.of(Say.MEMBER_JOINED, "first"), 5)
     check(not reader.log.find('"level":"(warn|error)".*snapshot'), "a warning about the snapshot")
+
+
+@test(seconds=60)
+def test_a_snapshot_that_has_grown_is_written_anew_and_serf_reads_what_is_left(scene):
+    first = scene.agent("first", profile="lan")
+    writer = scene.member("writer", join=[first], start=False)
+    path = snapshot_of(writer)
+    os.mkdir(os.path.dirname(path))
+    with open(path, "w", encoding="ascii") as f:
+        f.writelines(f"alive: ghost 127.0.0.1:9\nclock: {n}\nnot-alive: ghost\n" for n in range(1, 4000))
+    old = os.stat(path)
+    writer.start()
+    wait_until(lambda: "first" in alive_in(path) and os.stat(path).st_size < 1000, 10, "the file written anew")
+    check(os.stat(path).st_ino != old.st_ino, "it was not put in the old one's place but cut")
+    check(os.listdir(os.path.dirname(path)) == ["sidecar.snapshot"], f"left: {os.listdir(os.path.dirname(path))}")
+    writer.kill()
+    bad = [line for line in lines_of(path) if not LINE.fullmatch(line)]
+    check(not bad and alive_in(path) == {"first"}, f"the file is {lines_of(path)}")
+    copy = scene.path("reader.snapshot")
+    shutil.copy(path, copy)
+    reader = scene.agent("reader", profile="lan", extra=[f"-snapshot={copy}"])  # No seed.
+    first.wait_status("reader", "alive", 10)
+    check(int(reader.stats()["member_time"]) >= 4000, f"its member clock: {reader.stats()}")
 
 
 @test(seconds=60)

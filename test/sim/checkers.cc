@@ -25,6 +25,21 @@ bool had_earlier_life(const Cluster& cluster, const Life& latest) {
                      [&latest](const Life& life) { return life.name == latest.name && &life != &latest; });
 }
 
+/// Whether all agree, of each that is gone, whether it left or failed.
+bool gone_alike(const Cluster& cluster) {
+  for (const Life& life : cluster.lives()) {
+    bool left = false, failed = false;
+    for (std::size_t viewer = 0; viewer < cluster.size(); ++viewer) {
+      if (!cluster.running(viewer) || cluster.node(viewer).leaving()) continue;
+      const Status status = cluster.status(viewer, life.name);
+      left = left || status == Status::kLeft;
+      failed = failed || status == Status::kFailed;
+    }
+    if (left && failed) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Bounds::Bounds(const swim::Timing& t, std::size_t members, Duration keep_interval) {
@@ -68,6 +83,7 @@ void MonotonicChecker::look(Cluster& cluster, std::size_t node, Viewer& viewer) 
   clock(viewer.query_clock, core.query_clock(), "its query clock");
   const swim::Members& members = core.swim().members();
   const bool full = members.size() == members.capacity();
+  const Instant now = cluster.local(node);  // Its own, which may have jumped: it forgets by that (seed 510028).
   ++viewer.round;
   for (const Slot slot : members.slots()) {
     const swim::Record& record = members[slot];
@@ -76,15 +92,14 @@ void MonotonicChecker::look(Cluster& cluster, std::size_t node, Viewer& viewer) 
     // back from another address with a fresh counter.
     const bool known = seen.round + 1 == viewer.round && seen.round != 0;
     const bool may_have_been_forgotten =
-        seen.gone_since != kNever &&
-        (full || cluster.now() - seen.gone_since + 2s > cluster.options().timing.gossip_to_the_dead);
+        seen.gone_since != kNever && (full || now - seen.gone_since + 2s > cluster.options().timing.gossip_to_the_dead);
     const bool moved = seen.endpoint != record.endpoint();
     if (known && !moved && !may_have_been_forgotten && record.incarnation < seen.incarnation) {
       cluster.fail("incarnation of " + text(record.name.view(), "went back from ") + std::to_string(seen.incarnation) +
                    " to " + std::to_string(record.incarnation) + " at " + std::string(core.name()));
     }
     if (!record.gone()) seen.gone_since = kNever;
-    if (record.gone() && seen.gone_since == kNever) seen.gone_since = cluster.now();
+    if (record.gone() && seen.gone_since == kNever) seen.gone_since = now;
     seen.incarnation = record.incarnation;
     seen.endpoint = record.endpoint();
     seen.round = viewer.round;
@@ -112,14 +127,18 @@ void VerdictChecker::on_member_event(Cluster& cluster, std::size_t node, MemberE
   if (!healthy(node) || !healthy(life->node)) return;
   if (cluster.network().loss_ppm > kLossBornePpm || now - bad_network_until <= bounds_.settle) return;
   // The accusations of nodes in trouble can convince a healthy one where the accused, by chance, does not hear of them
-  // in time: Lifeguard makes that rare, not impossible. Judged while no more than a quarter are in trouble.
+  // in time: Lifeguard makes that rare, not impossible. Judged while no more than a quarter are in trouble; where each
+  // tells a refutation four times alone, among more than it can probe in a suspicion (the local profile, from ten
+  // members on), while nobody is: one member in fifty misses it (seed 500585).
   std::size_t started = 0, well = 0;
   for (std::size_t n = 0; n < cluster.size(); ++n) {
     if (!cluster.started(n)) continue;
     ++started;
     if (healthy(n)) ++well;
   }
-  if (4 * well < 3 * started) return;
+  const std::uint32_t copies = swim::retransmit_limit(cluster.options().timing.retransmit_mult, started);
+  const bool many_miss_it = copies <= 4 && started >= 10;
+  if (many_miss_it ? well < started : 4 * well < 3 * started) return;
   cluster.fail(said + ", who is well and has been");
 }
 
@@ -247,6 +266,9 @@ void Checkers::expect_convergence(Cluster& cluster) {
 }
 
 void Checkers::expect_quiet(Cluster& cluster, Duration span) {
+  // Of a leave in the middle of trouble some may have heard, to the others it is a failure: that evens out by
+  // push/pulls alone, from one to the next, which no few intervals are enough for (seed 501630).
+  static_cast<void>(cluster.run_until_every(1s, bounds_.converge, [&cluster] { return gone_alike(cluster); }));
   // What has just been said is still on its way; a push/pull of somebody who was behind starts it once more.
   cluster.run_for(bounds_.spread);
   if (cluster.failed()) return;
@@ -267,7 +289,7 @@ void Checkers::expect_quiet(Cluster& cluster, Duration span) {
   for (std::size_t node = 0; node < cluster.size(); ++node) {
     if (!cluster.running(node) || cluster.node(node).leaving()) continue;
     // Alone, there is nobody to tell.
-    if (running > 1 && !cluster.node(node).swim().queue().empty()) {
+    if (running > 1 && (!cluster.node(node).swim().queue().empty() || cluster.node(node).queued() > 0)) {
       cluster.fail(text(cluster.life(node).name, "still has news to tell in a cluster at rest"));
     }
   }

@@ -41,7 +41,7 @@ void detection_part() {
   constexpr struct {
     std::size_t nodes;
     int trials;
-  } kRows[] = {{8, 200}, {32, 200}, {128, 50}, {512, 20}};
+  } kRows[] = {{8, 200}, {32, 200}, {128, 200}, {512, 100}};
   for (const auto& row : kRows) {
     const Detection d = detection(row.nodes, trials(row.trials), 1000);
     Sample whole;
