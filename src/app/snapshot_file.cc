@@ -36,7 +36,7 @@ void SnapshotFile::open(const std::string& dir, std::string_view role, std::size
   if (!opened.ok()) {
     log_.warn(
         "no snapshot is kept: after a restart members are found again through gossip.join alone",
-        {{"reason", opened.error().message}, {"fix", "set gossip.snapshot_dir to a writable directory, or to \"\""}});
+        {{"reason", opened.error().message}, {"fix", "set gossip.snapshot_dir to a writable directory, or to \"off\""}});
     return;
   }
   serf::SnapshotOptions options;
