@@ -34,9 +34,9 @@ void SnapshotFile::open(const std::string& dir, std::string_view role, std::size
   auto opened = reactor::make_directory(dir, kDirectoryMode);
   if (opened.ok()) opened = file_.open(path_, kFileMode);
   if (!opened.ok()) {
-    log_.warn(
-        "no snapshot is kept: after a restart members are found again through gossip.join alone",
-        {{"reason", opened.error().message}, {"fix", "set gossip.snapshot_dir to a writable directory, or to \"off\""}});
+    log_.warn("no snapshot is kept: after a restart members are found again through gossip.join alone",
+              {{"reason", opened.error().message},
+               {"fix", "set gossip.snapshot_dir to a writable directory, or to \"off\""}});
     return;
   }
   serf::SnapshotOptions options;
