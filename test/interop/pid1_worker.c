@@ -68,8 +68,8 @@ int main(int argc, char** argv) {
     tree |= strcmp(argv[i], "tree") == 0;
     stops_parent |= strcmp(argv[i], "stops_parent") == 0;
   }
-  if (tree) have_a_tree();
   for (size_t i = 0; i < sizeof kSignals / sizeof *kSignals; ++i) signal(kSignals[i], on_signal);
+  if (tree) have_a_tree();
   for (int i = 0; i < orphans; ++i) leave_orphan();
   if (status >= 0 || by_signal != 0) {
     usleep(300 * 1000);

@@ -172,5 +172,6 @@ def test_pid1_passes_every_exit_code_on(scene):
     # The way a process in the container itself asks for the stop.
     inner = Container(scene, "inner", ["stops_parent"])
     inner.started()
+    inner.log.wait_for('"event":"worker accepts"', 10)  # Before that the signal may end it.
     inner.signal(signal.SIGUSR2)
     check(inner.wait(10) == 0, "asked from inside: not 0")
