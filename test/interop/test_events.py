@@ -263,8 +263,8 @@ def test_agents_of_every_protocol_and_without_compression_are_members(scene):
     agents.append(scene.agent("agent-raw", join=[seed.gossip], profile="lan", extra=["-disable-compression"]))
     late = scene.member("late", join=[agents[0]])
     names = {a.name for a in agents} | {"seed", "late"}
-    # Each tells of a newcomer four times, to anybody: once in some dozens of runs one of the seven is missed by all, and
-    # hears of it by a push/pull, half a minute later.
+    # Each tells of a newcomer four times, to anybody: once in some dozens of runs one of the seven is missed by all,
+    # and hears of it by a push/pull, half a minute later.
     for who in (seed, late, *agents):
         wait_until(lambda w=who: {n for n, m in w.members().items() if m["status"] == "alive"} == names, 45,
                    f"{who.name} sees all seven", every=0.1)
