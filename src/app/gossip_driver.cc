@@ -57,6 +57,12 @@ Bytes encode_meta(const Tags& tags, MutableBytes memory) {
   return writer.ok() ? writer.written() : Bytes{};
 }
 
+/// None where the kernel does not tell.
+std::vector<reactor::Interface> interfaces_here() {
+  auto all = reactor::interfaces();
+  return all.ok() ? std::move(all.value()) : std::vector<reactor::Interface>();
+}
+
 std::size_t members_max(const config::Config& config) { return config.gossip.members_max; }
 
 }  // namespace
@@ -200,9 +206,7 @@ void GossipDriver::settle_address(std::span<const Endpoint> seeds) {
     for (const Endpoint& seed : seeds) {
       if (const auto local = reactor::local_address_towards(seed); local.ok()) towards_seeds.push_back(local.value());
     }
-    const auto interfaces = reactor::interfaces();
-    addr = choose_address(reach_of(config_), towards_seeds, reactor::default_route_addresses(),
-                          interfaces.ok() ? std::span(interfaces.value()) : std::span<const reactor::Interface>());
+    addr = choose_address(reach_of(config_), towards_seeds, reactor::default_route_addresses(), interfaces_here());
   }
   if (addr.empty()) {
     addr = IpAddress::v4(127, 0, 0, 1);
@@ -215,8 +219,7 @@ void GossipDriver::settle_address(std::span<const Endpoint> seeds) {
 }
 
 IpAddress GossipDriver::interface_address() const {
-  const auto all = reactor::interfaces();
-  return all.ok() ? address_of_interface(config_.gossip.advertise, reach_of(config_), all.value()) : IpAddress{};
+  return address_of_interface(config_.gossip.advertise, reach_of(config_), interfaces_here());
 }
 
 void GossipDriver::start(const Tags& tags) {
