@@ -119,7 +119,11 @@ void GossipDriver::tell_join(const serf::JoinEvent& join) {
     join_trouble_told_ = false;
   } else if (!joined_ && !join_trouble_told_) {
     join_trouble_told_ = true;
-    log_.warn("cannot reach a seed yet; tried again for ever", {{"seed", to_text(join.to)}, {"reason", join.error}});
+    log_.warn(
+        "cannot reach a seed yet; tried again for ever",
+        {{"seed", to_text(join.to)},
+         {"reason", join.error},
+         {"hint", "is a member up there, on that port and with the same gossip key, and is TCP open on the way?"}});
   } else {
     log_.debug("push/pull failed", {{"peer", to_text(join.to)}, {"reason", join.error}});
   }

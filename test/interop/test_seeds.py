@@ -45,6 +45,17 @@ def at(address, profile="lan"):
 
 
 @test(seconds=60)
+def test_a_seed_that_is_not_there_yet_is_named_once_with_what_to_look_at_and_joined_when_it_comes(scene):
+    seed = f"127.0.0.1:{free_port()}"
+    early = scene.member("early", join=[seed], profile="local")
+    said = json.loads(early.log.wait_for('"level":"warn","event":"cannot reach a seed yet', 10))
+    check(said["seed"] == seed and "refused" in said["reason"] and "TCP" in said["hint"], f"it says {said}")
+    scene.member("late", profile="local", more=at(seed, "local"))
+    early.log.wait_for(f'"event":"joined","seed":"{seed}"', 30)
+    check(early.log.count("cannot reach a seed yet") == 1, "it is said more than once")
+
+
+@test(seconds=60)
 def test_a_seed_that_is_a_name_is_looked_up_again_until_it_leads_somewhere(scene):
     names = network_with_names(scene)
     if names is None:
