@@ -133,7 +133,7 @@ class SupervisedApp {
     for (const std::string_view variable : reactor::environment()) {
       if (!is_for_service(variable)) options.env.emplace_back(variable);
     }
-    options.ignored_signal = SIGHUP;  // A reload in its first milliseconds: it reads its keys anyway.
+    options.blocked_signal = SIGHUP;  // A reload in its first milliseconds waits until it takes signals.
     const auto started = reactor::spawn(options);
     if (!started.ok()) {
       const int code = reactor::exec_exit_code(started.error());

@@ -38,7 +38,7 @@ struct Plan {
   int stderr_fd;
   int error_fd;
   int fd_end;  // Above every descriptor that is open.
-  int ignored_signal;
+  int blocked_signal;
   bool own_group;
   bool die_with_parent;
   pid_t parent;
@@ -91,10 +91,10 @@ int become(const Plan& plan) {
   }
   close_all_but(plan.pass_fd >= 0 ? kListenerFd + 1 : kListenerFd, plan.error_fd, plan.fd_end);
   default_signal_handlers();
-  if (plan.ignored_signal != 0) ::signal(plan.ignored_signal, SIG_IGN);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  if (plan.blocked_signal != 0) sigaddset(&blocked, plan.blocked_signal);
+  ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
   ::execve(plan.path, plan.argv, plan.envp);
   return errno;
 }
@@ -193,7 +193,7 @@ Result<pid_t> spawn(const SpawnOptions& options) {
                   .stderr_fd = options.stderr_fd,
                   .error_fd = write_end.get(),
                   .fd_end = end_of_open_fds(),
-                  .ignored_signal = options.ignored_signal,
+                  .blocked_signal = options.blocked_signal,
                   .own_group = options.own_group,
                   .die_with_parent = options.die_with_parent,
                   .parent = ::getpid()};

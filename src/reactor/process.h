@@ -20,14 +20,14 @@ struct SpawnOptions {
   int stdout_fd = -1;             // Becomes descriptor 1 of the child; -1: as ours.
   int stderr_fd = -1;             // The same for 2.
   bool own_group = true;          // A process group of its own, with the child's pid as number.
-  int ignored_signal = 0;         // Not one that ends the child before it has a handler for it; 0 = none.
+  int blocked_signal = 0;         // Waits until the child takes it, instead of ending it before it can; 0 = none.
   bool die_with_parent = true;    // SIGKILL when this process dies (lost if the child changes its uid).
 };
 
-/// Starts a child with default signal handlers, an empty signal mask, descriptors 0 to 2 as ours unless said above, 3
-/// as said above and no other. Returns once the program has been executed, or with the reason why it could not be:
-/// `code` is errno, see `exec_exit_code`. A child that failed before that is gone and waited for. The parent's flags of
-/// `pass_fd` stay as they are; its O_NONBLOCK, which both sides share, is not touched.
+/// Starts a child with default signal handlers, no signal blocked unless said above, descriptors 0 to 2 as ours unless
+/// said above, 3 as said above and no other. Returns once the program has been executed, or with the reason why it
+/// could not be: `code` is errno, see `exec_exit_code`. A child that failed before that is gone and waited for. The
+/// parent's flags of `pass_fd` stay as they are; its O_NONBLOCK, which both sides share, is not touched.
 [[nodiscard]] Result<pid_t> spawn(const SpawnOptions& options);
 
 /// What a shell would exit with: 127 when there is no such program, 126 when it cannot be executed.

@@ -198,6 +198,14 @@ TEST_CASE("a child dies with its parent") {
   ::close(pipe_ends[1]);
 }
 
+TEST_CASE("a signal that is said to be blocked waits for the child, and no other does") {
+  Children c;
+  SpawnOptions options = shell("kill -HUP $$; kill -USR1 $$; exit 0");
+  CHECK(c.end_of(spawn(options).value()).signal == SIGHUP);
+  options.blocked_signal = SIGHUP;
+  CHECK(c.end_of(spawn(options).value()).signal == SIGUSR1);
+}
+
 TEST_CASE("signals arrive as events, also those that were ignored or pending before the loop ran") {
   TestLoop t;
   std::signal(SIGHUP, SIG_IGN);
