@@ -76,6 +76,7 @@ void visit(V& v, ProxyRow& x) {
   v("out", x.out);
   v("claimed", x.claimed);
   v("missing", x.missing);
+  v("by_hand", x.by_hand);
   v("compared_ms", x.compared_ms);
   v("commands", x.commands);
   v("refused", x.refused);

@@ -76,7 +76,8 @@ struct ProxyRow {
   std::uint32_t in_rotation = 0;
   std::uint32_t out = 0;                    // In maintenance or drain, or down for HAProxy's own check.
   std::uint32_t claimed = 0;                // Of all of these, those that a known task claims.
-  std::uint32_t missing = 0;                // Wanted in rotation, and not there.
+  std::uint32_t missing = 0;                // Wanted in rotation, and not there, though nobody set it so by hand.
+  std::uint32_t by_hand = 0;                // Taken out on HAProxy's socket by an operator: left as they are.
   std::optional<std::int64_t> compared_ms;  // Since its whole table was last compared.
   std::uint64_t commands = 0;
   std::uint64_t refused = 0;

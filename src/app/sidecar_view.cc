@@ -13,7 +13,11 @@ void count_server(const sidecar::ServerView& server, admin::ProxyRow& row) {
   } else if (server.observed.present) {
     ++row.out;
   }
-  if (is_wanted && !server.observed.in_rotation()) ++row.missing;
+  if (server.observed.is_operators()) {
+    ++row.by_hand;
+  } else if (is_wanted && !server.observed.in_rotation()) {
+    ++row.missing;
+  }
   if (!server.node.empty() && server.observed.present) ++row.claimed;
 }
 

@@ -113,12 +113,14 @@ def test_the_status_of_a_sidecar_is_haproxys_own_table(scene):
     first.tell(f"add server {POOL}/shoal-stranger-1 127.0.0.1:9")
     wait_until(lambda: agrees(proxy, first) and proxy_of(proxy, first)["out"] == 2, 5, "one by hand, and a stranger")
     row = proxy_of(proxy, first)
-    check((row["in_rotation"], row["claimed"], row["missing"], row["refused"]) == (2, 3, 1, 0), row)
+    numbers = [row[name] for name in ("in_rotation", "claimed", "missing", "by_hand", "refused")]
+    check(numbers == [2, 3, 0, 2, 0], row)
     check(row["commands"] > 5 and row["compared_ms"] < 2000, row)
     told = status(proxy)
     check(told["sidecar"]["tasks"] == 3 and told["alive"] == 4 and told["sidecar"]["held"] == [], told)
     text = proxy.command("status")
-    check(first.version() in text and re.search(rf"{first.socket} .* 2 +2 +3 +1 ", text), text)
+    check(first.version() in text and re.search(rf"{first.socket} .* 2 +2 +3 +0 ", text), text)
+    check(f"{first.socket}: 2 taken out by hand" in text, text)
     check(len(text.splitlines()) <= 24, text)
 
     for task in tasks[1:]:  # Their workers live on: nobody but gossip calls them gone.
