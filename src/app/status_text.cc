@@ -87,7 +87,8 @@ std::string proxies_text(const admin::SidecarStatus& s) {
     if (p.old_processes > 0)
       words += plain_text(p.socket) + ": " + number(p.old_processes) + " old processes end their last requests\n";
     if (p.by_hand > 0)
-      words += plain_text(p.socket) + ": " + number(p.by_hand) + " taken out by hand on this socket, left as they are\n";
+      words +=
+          plain_text(p.socket) + ": " + number(p.by_hand) + " taken out by hand on this socket, and left as they are\n";
     if (!p.method.empty()) words += plain_text(p.socket) + ": servers are set by " + plain_text(p.method) + "\n";
   }
   return "\n" + columns(rows) + words;
