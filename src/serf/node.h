@@ -44,10 +44,9 @@ inline constexpr std::size_t kUserEventLimit = 512;
 struct QueryParams {
   std::string_view name;
   Bytes payload{};
-  Duration timeout{};             // Zero = serf's default for the cluster's size.
-  std::string_view tag_filter{};  // With tag_expr: only nodes whose tag matches.
-  std::string_view tag_expr{};
-  std::string_view node_filter{};  // Only the node of this name.
+  Duration timeout{};                         // Zero = serf's default for the cluster's size.
+  std::span<const wire::TagFilter> tags{};    // Only nodes whose tags match all of them.
+  std::span<const std::string_view> nodes{};  // Only the nodes of these names; none: all.
   bool ack = false;
   std::uint8_t relay_factor = 0;  // Answers come also by way of this many members each.
 };
@@ -134,7 +133,10 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   [[nodiscard]] LamportTime query_clock() const { return query_clock_.now(); }
   [[nodiscard]] bool leaving() const { return leave_ != Leave::kNo; }
   /// Intents, queries and user events that are still to be told.
-  [[nodiscard]] std::size_t queued() const { return intents_.size() + queries_queue_.size() + events_.size(); }
+  [[nodiscard]] std::size_t queued() const { return queued_intents() + queued_queries() + queued_events(); }
+  [[nodiscard]] std::size_t queued_intents() const { return intents_.size(); }
+  [[nodiscard]] std::size_t queued_queries() const { return queries_queue_.size(); }
+  [[nodiscard]] std::size_t queued_events() const { return events_.size(); }
   /// Serf's own default: gossip interval x 16 x ceil(log10(N + 1)).
   [[nodiscard]] Duration default_query_timeout() const;
 
