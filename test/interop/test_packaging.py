@@ -74,3 +74,11 @@ def test_systemd_takes_the_units(scene):
         # The stop of the unit is longer than the stop of what it starts.
         stop = int(re.search(r"TimeoutStopSec=(\d+)", text).group(1))
         check(stop >= 32, f"{unit} gives {stop} s, task.stop_timeout is 30 s")
+        told = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
+        check(told.get("StartLimitIntervalSec") == "0", f"{unit}: systemd gives up after five quick ends")
+        # No file that its own user could read alone: it is another user at each start.
+        check(told["DynamicUser"] == "yes" and told.get("EnvironmentFile", "").startswith("-/"), f"{unit}: no way for a key")
+        # systemd stops in the other order than it starts, and a sidecar serves until HAProxy has gone.
+        if "sidecar" in unit:
+            check(told.get("Before") == "haproxy.service" and "haproxy" not in told["After"],
+                  f"{unit} is stopped before HAProxy: After={told['After']}")
