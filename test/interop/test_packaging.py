@@ -77,7 +77,8 @@ def test_systemd_takes_the_units(scene):
         told = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
         check(told.get("StartLimitIntervalSec") == "0", f"{unit}: systemd gives up after five quick ends")
         # No file that its own user could read alone: it is another user at each start.
-        check(told["DynamicUser"] == "yes" and told.get("EnvironmentFile", "").startswith("-/"), f"{unit}: no way for a key")
+        check(told["DynamicUser"] == "yes" and told.get("EnvironmentFile", "").startswith("-/"),
+              f"{unit}: no way for a key")
         # systemd stops in the other order than it starts, and a sidecar serves until HAProxy has gone.
         if "sidecar" in unit:
             check(told.get("Before") == "haproxy.service" and "haproxy" not in told["After"],
