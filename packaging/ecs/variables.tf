@@ -120,7 +120,7 @@ variable "listen_port" {
 variable "deregistration_delay" {
   type        = number
   default     = 150
-  description = "Seconds that a HAProxy task serves on after the load balancer was told to leave it, which takes it two minutes."
+  description = "Seconds that a HAProxy task serves on after the load balancer was told; that takes two minutes."
 }
 
 variable "log_days" {

@@ -483,7 +483,8 @@ def test_compose_files_name_only_what_exists(scene):
             image = compose.image(service)
             check(set(told) <= KEYS and "read_only" in told, f"{service}: {set(told) - KEYS}")
             check(set(told.get("depends_on", [])) <= set(compose.services), f"{service} depends on nobody")
-            ports = {port.split(":")[1] for port in told.get("ports", [])}
+            check(all(port.startswith("127.0.0.1:") for port in told.get("ports", [])), f"{service} is open to all")
+            ports = {port.split(":")[-1] for port in told.get("ports", [])}
             check(ports <= set(bound), f"{service}: {ports}, and HAProxy binds {bound}")
             check(told["stop_grace_period"] == stop, f"{service} has not {stop} to stop")
             environment = told.get("environment", {})
