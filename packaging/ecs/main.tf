@@ -190,6 +190,8 @@ resource "aws_lb" "shoal" {
   load_balancer_type = "network"
   subnets            = var.lb_subnets
   security_groups    = [aws_security_group.lb.id]
+  # Off by default, and then a zone whose only HAProxy task is being replaced answers nobody who still knows its address.
+  enable_cross_zone_load_balancing = true
 }
 
 resource "aws_lb_target_group" "haproxy" {

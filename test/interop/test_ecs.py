@@ -204,7 +204,8 @@ ARGUMENTS = {
     "aws_vpc_security_group_ingress_rule": {"security_group_id", "description", "cidr_ipv4", "ip_protocol", "from_port",
                                             "to_port", "referenced_security_group_id"},
     "aws_vpc_security_group_egress_rule": {"security_group_id", "description", "cidr_ipv4", "ip_protocol"},
-    "aws_lb": {"name", "internal", "load_balancer_type", "subnets", "security_groups"},
+    "aws_lb": {"name", "internal", "load_balancer_type", "subnets", "security_groups",
+               "enable_cross_zone_load_balancing"},
     "aws_lb_target_group": {"name", "port", "protocol", "target_type", "vpc_id", "deregistration_delay", "health_check",
                             "interval", "healthy_threshold", "unhealthy_threshold"},
     "aws_lb_listener": {"load_balancer_arn", "port", "protocol", "default_action", "type", "target_group_arn"},
@@ -310,6 +311,7 @@ def test_the_terraform_fits_the_task_definitions_beside_it(scene):
     # Time for a stop: HAProxy serves on while the load balancer lets go of it.
     delay = int(next(b for b in top.blocks if b.labels == ["deregistration_delay"]).attributes["default"])
     check(120 < delay <= 300, f"deregistration_delay {delay}: a network load balancer goes on for two minutes")
+    check(blocks["aws_lb", "shoal"].attributes.get("enable_cross_zone_load_balancing") == "true", "zones are alone")
     # The role may read every secret that a definition names.
     role = blocks["aws_iam_role_policy", "gossip_key"].attributes["policy"]
     secrets = {re.sub(r"\W", "", s["valueFrom"]) for name in FILES
