@@ -83,3 +83,19 @@ def test_systemd_takes_the_units(scene):
         if "sidecar" in unit:
             check(told.get("Before") == "haproxy.service" and "haproxy" not in told["After"],
                   f"{unit} is stopped before HAProxy: After={told['After']}")
+
+
+@test(seconds=60)
+def test_an_installed_unit_starts_the_program_that_is_installed_with_it(scene):
+    build = scene.path("build")
+    words = ["meson", "setup", "--wrap-mode=nodownload", "--prefix=/opt/shoal", "-Dtests=false", build, ROOT]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    told = subprocess.run(["meson", "introspect", "--installed", build], capture_output=True, check=True)
+    plan = json.loads(told.stdout)
+    units = [source for source, target in plan.items() if target.startswith("/opt/shoal/lib/systemd/system/")]
+    check(len(units) == 2 and "/opt/shoal/bin/shoal" in plan.values(), f"{plan}")
+    for unit in units:
+        with open(unit, encoding="utf-8") as f:
+            started = re.findall(r"(?m)^ExecStart=(\S+)", f.read())
+        check(started == ["/opt/shoal/bin/shoal"], f"{unit} starts {started}")
