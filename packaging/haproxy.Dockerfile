@@ -22,6 +22,7 @@ RUN set -eu; \
     chown haproxy:haproxy /run/haproxy /var/lib/shoal; \
     chmod 770 /run/haproxy
 COPY --from=shoal /usr/bin/shoal /usr/bin/shoal
+COPY --from=shoal /usr/share/doc/shoal/ /usr/share/doc/shoal/
 COPY haproxy.cfg hold.lua /etc/haproxy/
 WORKDIR /var/lib/shoal
 USER haproxy

@@ -5,6 +5,7 @@ FROM ${SHOAL} AS shoal
 
 FROM python:3-slim
 COPY --from=shoal /usr/bin/shoal /usr/bin/shoal
+COPY --from=shoal /usr/share/doc/shoal/ /usr/share/doc/shoal/
 COPY examples/python/server.py /app/
 USER 65532:65532
 STOPSIGNAL SIGTERM

@@ -14,6 +14,8 @@ terraform {
 
 data "aws_region" "here" {}
 
+data "aws_partition" "here" {}
+
 locals {
   seed = "haproxy.${var.namespace}"
   values = {
@@ -97,7 +99,7 @@ resource "aws_iam_role" "execution" {
 
 resource "aws_iam_role_policy_attachment" "execution" {
   role       = aws_iam_role.execution.name
-  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
+  policy_arn = "arn:${data.aws_partition.here.partition}:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
 }
 
 resource "aws_iam_role_policy" "gossip_key" {
@@ -109,7 +111,7 @@ resource "aws_iam_role_policy" "gossip_key" {
     Statement = [{
       Effect   = "Allow"
       Action   = "secretsmanager:GetSecretValue"
-      Resource = var.gossip_key_arn
+      Resource = compact([var.gossip_key_arn, var.changed_key_arn])
     }]
   })
 }
@@ -188,6 +190,8 @@ resource "aws_lb" "shoal" {
   load_balancer_type = "network"
   subnets            = var.lb_subnets
   security_groups    = [aws_security_group.lb.id]
+  # Off by default, and then a zone whose only HAProxy task is being replaced answers nobody who still knows its address.
+  enable_cross_zone_load_balancing = true
 }
 
 resource "aws_lb_target_group" "haproxy" {
@@ -196,7 +200,8 @@ resource "aws_lb_target_group" "haproxy" {
   protocol    = "TCP"
   target_type = "ip"
   vpc_id      = var.vpc_id
-  # ECS waits for so long between taking a task out here and its SIGTERM; see "The stop, second by second".
+  # ECS waits for so long between taking a task out here and its SIGTERM. A network load balancer sends new connections
+  # for some two minutes more; see "The stop, second by second".
   deregistration_delay = var.deregistration_delay
 
   health_check {

@@ -30,6 +30,12 @@ variable "gossip_key_arn" {
   description = "ARN of the secret that holds the key of `shoal keygen`, as plain text."
 }
 
+variable "changed_key_arn" {
+  type        = string
+  default     = ""
+  description = "ARN of the second secret, by which keys-task.json changes the key; empty: the role may not read any."
+}
+
 variable "haproxy_image" {
   type        = string
   description = "The image with HAProxy and shoal, your haproxy.cfg in it (docs/containers.md)."
@@ -113,8 +119,8 @@ variable "listen_port" {
 
 variable "deregistration_delay" {
   type        = number
-  default     = 30
-  description = "Seconds that a HAProxy task serves on after the load balancer was told to leave it."
+  default     = 150
+  description = "Seconds that a HAProxy task serves on after the load balancer was told; that takes two minutes."
 }
 
 variable "log_days" {

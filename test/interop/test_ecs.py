@@ -103,6 +103,9 @@ def test_the_task_definitions_are_what_ecs_takes_and_their_settings_what_shoal_t
         check(not of_shoal(task), f"{name}: {of_shoal(task)}")
         # envsubst would fill in `$NAME` too, and Terraform takes `%{` for its own.
         check("$" not in json.dumps(task) and "%{" not in json.dumps(task), f"{name} has a $ that is no value")
+    # A sidecar that ends takes no HAProxy along, at the first time.
+    sidecar = definition("haproxy-task-two-containers.json")["containerDefinitions"][0]
+    check(runs_shoal(sidecar) and sidecar.get("restartPolicy", {}).get("enabled") is True, f"{sidecar['name']}")
     # HAProxy's own end of a stop fits in as well.
     with open(os.path.join(ROOT, "packaging", "haproxy.cfg"), encoding="utf-8") as f:
         hard_stop = seconds(re.search(r"hard-stop-after (\S+)", f.read()).group(1))
@@ -201,7 +204,8 @@ ARGUMENTS = {
     "aws_vpc_security_group_ingress_rule": {"security_group_id", "description", "cidr_ipv4", "ip_protocol", "from_port",
                                             "to_port", "referenced_security_group_id"},
     "aws_vpc_security_group_egress_rule": {"security_group_id", "description", "cidr_ipv4", "ip_protocol"},
-    "aws_lb": {"name", "internal", "load_balancer_type", "subnets", "security_groups"},
+    "aws_lb": {"name", "internal", "load_balancer_type", "subnets", "security_groups",
+               "enable_cross_zone_load_balancing"},
     "aws_lb_target_group": {"name", "port", "protocol", "target_type", "vpc_id", "deregistration_delay", "health_check",
                             "interval", "healthy_threshold", "unhealthy_threshold"},
     "aws_lb_listener": {"load_balancer_arn", "port", "protocol", "default_action", "type", "target_group_arn"},
@@ -306,7 +310,13 @@ def test_the_terraform_fits_the_task_definitions_beside_it(scene):
     check(asked == shown, f"docs/ecs.md shows {shown}, without a default are {asked}")
     # Time for a stop: HAProxy serves on while the load balancer lets go of it.
     delay = int(next(b for b in top.blocks if b.labels == ["deregistration_delay"]).attributes["default"])
-    check(0 < delay <= 120, f"deregistration_delay {delay}")
+    check(120 < delay <= 300, f"deregistration_delay {delay}: a network load balancer goes on for two minutes")
+    check(blocks["aws_lb", "shoal"].attributes.get("enable_cross_zone_load_balancing") == "true", "zones are alone")
+    # The role may read every secret that a definition names.
+    role = blocks["aws_iam_role_policy", "gossip_key"].attributes["policy"]
+    secrets = {re.sub(r"\W", "", s["valueFrom"]) for name in FILES
+               for c in json.loads(text_of(name))["containerDefinitions"] for s in c.get("secrets", [])}
+    check(len(secrets) == 2 and all(f"var.{name}" in role.replace(" ", "") for name in secrets), f"{secrets}: {role}")
 
 
 # ---- what the definitions run

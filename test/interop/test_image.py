@@ -141,7 +141,8 @@ def test_image_holds_these_files_and_refuses_programs_that_could_not_run_in_it(s
             found[os.path.relpath(path, root)] = f"{info.st_mode & 0o7777:o} {info.st_uid}:{info.st_gid}"
     writable = {path: mode for path, mode in found.items() if mode != "755 0:0"}
     check(writable == {"etc/passwd": "644 0:0", "etc/group": "644 0:0", "run/shoal": "755 65532:65532",
-                       "tmp": "1777 0:0", "usr/share/doc/shoal/LICENSE": "644 0:0", "var/run": "777 0:0",
+                       "tmp": "1777 0:0", "usr/share/doc/shoal/LICENSE": "644 0:0",
+                       "usr/share/doc/shoal/LICENSE.third-party": "644 0:0", "var/run": "777 0:0",
                        "var/lib/shoal": "755 65532:65532"}, f"{writable}")
     programs = [path for path in found if os.path.isfile(os.path.join(root, path)) and found[path] == "755 0:0"]
     check(programs == ["usr/bin/shoal"], f"{programs}")
@@ -151,13 +152,39 @@ def test_image_holds_these_files_and_refuses_programs_that_could_not_run_in_it(s
     same = subprocess.run(["diff", "-r", "--no-dereference", root, laid], capture_output=True, text=True, check=False)
     check(done.returncode == 0 and same.returncode == 0, done.stderr + same.stdout)
 
+    alone = shutil.copy(STATIC["amd64"], scene.path("shoal"))
     for words, why in ((["amd64=/usr/sbin/haproxy"], "needs shared libraries"), (["amd64=/etc/passwd"], "no 64-bit"),
                        ([f"arm64={STATIC['amd64']}"], "is not for arm64"), (["amd64=/no"], "No such file"),
+                       ([f"amd64={alone}"], "LICENSE.third-party is not there"),
                        (["riscv=/bin/true"], "unknown architecture"),
                        ([f"amd64={STATIC['amd64']}"] * 2, "one program for each")):
         done = build_image(*[w for word in words for w in ("--program", word)], "--output", scene.path("refused"))
         check(done.returncode != 0 and why in done.stderr and not os.path.exists(scene.path("refused")),
               f"{words}: {done.returncode} {done.stderr}")
+
+
+@test_of_the_image(seconds=30)
+def test_image_holds_the_notices_and_licences_of_all_that_is_linked_into_its_program(scene):
+    with open(os.path.join(ROOT, "test", "packages.sh"), encoding="utf-8") as f:
+        wanted = set(re.findall(r"\S+-dev\b", re.search(r'BUILD_PACKAGES="([^"]*)"', f.read()).group(1)))
+    wanted |= {"libc6-dev", "libgcc-dev", "libstdc++-dev"}  # With the compiler.
+    for architecture, program in STATIC.items():
+        layout = scene.path(architecture)
+        check(build_image("--program", f"{architecture}={program}", "--output", layout).returncode == 0, "no image")
+        subprocess.run(["umoci", "unpack", "--image", f"{layout}:latest", scene.path(f"{architecture}.bundle")],
+                       check=True, capture_output=True)
+        with open(scene.path(f"{architecture}.bundle/rootfs/usr/share/doc/shoal/LICENSE.third-party"),
+                  encoding="utf-8") as f:
+            text = f.read()
+        titles = dict(re.findall(r"(?ms)^={100}\n(.*?)\n={100}\n\n(.*?)(?=^={100}\n|\Z)", text))
+        packages = {re.sub(r"(-\d+)?-dev(-arm64-cross)?$", "-dev", line.split()[0])
+                    for title in titles for line in title.splitlines() if line.endswith(")")}
+        check(packages == wanted, f"{architecture}: {packages} are told, {wanted} are in the program")
+        named = set(re.findall(r"common-licenses/((?:L?GPL|Apache)(?:-[\d.]*\d)?)", text))
+        told = {name for title in titles for name in title.split(", ")}
+        check(named and named <= told, f"{architecture}: {named - told} are named and not there")
+        empty = [title for title, body in titles.items() if "opyright" not in body]
+        check(not empty, f"{architecture}: nothing about {empty}")
 
 
 def unpacked(scene, name):
@@ -456,7 +483,8 @@ def test_compose_files_name_only_what_exists(scene):
             image = compose.image(service)
             check(set(told) <= KEYS and "read_only" in told, f"{service}: {set(told) - KEYS}")
             check(set(told.get("depends_on", [])) <= set(compose.services), f"{service} depends on nobody")
-            ports = {port.split(":")[1] for port in told.get("ports", [])}
+            check(all(port.startswith("127.0.0.1:") for port in told.get("ports", [])), f"{service} is open to all")
+            ports = {port.split(":")[-1] for port in told.get("ports", [])}
             check(ports <= set(bound), f"{service}: {ports}, and HAProxy binds {bound}")
             check(told["stop_grace_period"] == stop, f"{service} has not {stop} to stop")
             environment = told.get("environment", {})

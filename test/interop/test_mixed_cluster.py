@@ -112,7 +112,8 @@ class Cluster:
                     out.append(f"{name} sees {other} as {seen}, not {wanted}")
         return out
 
-    def wait_events(self, events, timeout):
+    # Gossip misses somebody at times; then the next push/pull, every 30 s from each member to another, makes up for it.
+    def wait_events(self, events, timeout=100):
         """Until each living member keeps these (name, payload) among the events that it tells newcomers of."""
         missing = []
 
@@ -125,7 +126,7 @@ class Cluster:
         except Failure as failure:
             raise Failure(f"{failure}; not at {missing}") from None
 
-    def wait_agreed(self, timeout, what):
+    def wait_agreed(self, what, timeout=100):
         last = []
 
         def agreed():
@@ -188,21 +189,21 @@ def no_network(scene):
     return True
 
 
-@test(seconds=240, alone=True)
+@test(seconds=400, alone=True)
 def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_forced_out(scene):
     if no_network(scene):
         return
     cluster = Cluster(scene, agents=10, shoals=10)
-    cluster.wait_agreed(30, "all twenty know all twenty")
+    cluster.wait_agreed("all twenty know all twenty")
 
     agents, shoals = cluster.agents(), cluster.shoals()
     agents[6].command("event", "from-agent", "v1")
     shoals[5].command("event", "from-task", "v2")
-    cluster.wait_events({(b"from-agent", b"v1"), (b"from-task", b"v2")}, 10)
+    cluster.wait_events({(b"from-agent", b"v1"), (b"from-task", b"v2")})
 
     agents[3].command("tags", "-set", "zone=b", "-delete", "number")
     cluster.set_wanted("agent-3", zone="b", number=None)
-    cluster.wait_agreed(60, "the new tags known to all")
+    cluster.wait_agreed("the new tags known to all")
     check("number" not in cluster.view("shoal-4")["agent-3"][1], "a deleted tag is still there")
 
     told = agents[4].command("query", "-timeout=6s", "-relay-factor=3", "solicit", "", raw=True, timeout=30).decode(
@@ -219,19 +220,19 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
     for name in ("agent-8", "agent-9", "shoal-8", "shoal-9"):
         cluster.members[name].kill()
         cluster.stopped(name, "failed")
-    cluster.wait_agreed(40, "the four that were killed failed to all")
+    cluster.wait_agreed("the four that were killed failed to all")
 
     agents[0].command("force-leave", "shoal-8")
     shoals[0].command("force-leave", "agent-8")
     for name in ("agent-8", "shoal-8"):
         cluster.set_wanted(name, "left")
-    cluster.wait_agreed(60, "two of them forced out")
+    cluster.wait_agreed("two of them forced out")
     agents[1].command("force-leave", "-prune", "shoal-9")
     shoals[1].command("force-leave", "agent-9", "--prune")
     for name in ("agent-9", "shoal-9"):
         cluster.pruned.add(name)
         del cluster.wanted[name]
-    cluster.wait_agreed(15, "two of them forgotten")
+    cluster.wait_agreed("two of them forgotten")
 
     agents[2].command("leave", timeout=30)
     for name in ("agent-2", "shoal-2", "shoal-3"):
@@ -239,19 +240,19 @@ def test_ten_agents_and_ten_shoals_see_alike_who_joins_fails_leaves_and_is_force
     check(shoals[2].stop(30) == 0 and shoals[3].stop(30) == 0, "a shoal did not stop with 0")
     # Gossip reaches all at once as a rule; whom it misses (agents send some of a message's few copies to the dead)
     # learns it from the next push/pull, within half a minute.
-    cluster.wait_agreed(60, "the three that left")
+    cluster.wait_agreed("the three that left")
     for name in ("shoal-2", "shoal-3"):
         cluster.restart(name)
-    cluster.wait_agreed(60, "two of those back")
+    cluster.wait_agreed("two of those back")
     cluster.check_logs()
 
 
-@test(seconds=180, alone=True)
+@test(seconds=300, alone=True)
 def test_a_cluster_with_a_fifth_of_all_datagrams_lost_loses_nobody_and_heals_when_it_was_cut_in_two(scene):
     if no_network(scene):
         return
     cluster = Cluster(scene, agents=10, shoals=10, key=KEY_TEXT)
-    cluster.wait_agreed(30, "all twenty know all twenty")
+    cluster.wait_agreed("all twenty know all twenty")
     lose_a_fifth()
     hold_true(lambda: not any("failed" in d for d in cluster.differences()), 12, "nobody failed to anybody", every=0.5)
 
@@ -270,18 +271,18 @@ def test_a_cluster_with_a_fifth_of_all_datagrams_lost_loses_nobody_and_heals_whe
                         any(view[other][0] != "failed" for other in far if other in view):
                     return False
         return True
-    wait_until(parted, 60, "each side whole, and the other failed to it", every=0.5)
+    wait_until(parted, 100, "each side whole, and the other failed to it", every=0.5)
     heal()
-    cluster.wait_agreed(60, "one cluster again, under loss")
+    cluster.wait_agreed("one cluster again, under loss")
     cluster.check_logs()
 
 
-@test(seconds=150, alone=True, agents_may_say="decrypt")
+@test(seconds=300, alone=True, agents_may_say="decrypt")
 def test_the_keys_of_twenty_members_are_changed_from_either_side_and_nobody_is_lost(scene):
     if no_network(scene):
         return
     cluster = Cluster(scene, agents=10, shoals=10, key=KEY_TEXT)
-    cluster.wait_agreed(30, "all twenty know all twenty")
+    cluster.wait_agreed("all twenty know all twenty")
     agent, shoal = cluster.agents()[1], cluster.shoals()[2]
 
     def by_agent(what, key):
@@ -310,7 +311,7 @@ def test_the_keys_of_twenty_members_are_changed_from_either_side_and_nobody_is_l
     cluster.key = base64.b64encode(ring[2]).decode()
     for kind in ("agent", "shoal"):
         cluster.start(kind, 10)
-    cluster.wait_agreed(60, "two newcomers known to all")
+    cluster.wait_agreed("two newcomers known to all")
     for name, member in cluster.members.items():
         failed = member.log.find(r'member-failed|EventMemberFailed|"event":"member failed"')
         check(not failed, f"{name} saw a failure: {failed}")

@@ -74,3 +74,28 @@ def test_systemd_takes_the_units(scene):
         # The stop of the unit is longer than the stop of what it starts.
         stop = int(re.search(r"TimeoutStopSec=(\d+)", text).group(1))
         check(stop >= 32, f"{unit} gives {stop} s, task.stop_timeout is 30 s")
+        told = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"\w+=", line))
+        check(told.get("StartLimitIntervalSec") == "0", f"{unit}: systemd gives up after five quick ends")
+        # No file that its own user could read alone: it is another user at each start.
+        check(told["DynamicUser"] == "yes" and told.get("EnvironmentFile", "").startswith("-/"),
+              f"{unit}: no way for a key")
+        # systemd stops in the other order than it starts, and a sidecar serves until HAProxy has gone.
+        if "sidecar" in unit:
+            check(told.get("Before") == "haproxy.service" and "haproxy" not in told["After"],
+                  f"{unit} is stopped before HAProxy: After={told['After']}")
+
+
+@test(seconds=60)
+def test_an_installed_unit_starts_the_program_that_is_installed_with_it(scene):
+    build = scene.path("build")
+    words = ["meson", "setup", "--wrap-mode=nodownload", "--prefix=/opt/shoal", "-Dtests=false", build, ROOT]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    told = subprocess.run(["meson", "introspect", "--installed", build], capture_output=True, check=True)
+    plan = json.loads(told.stdout)
+    units = [source for source, target in plan.items() if target.startswith("/opt/shoal/lib/systemd/system/")]
+    check(len(units) == 2 and "/opt/shoal/bin/shoal" in plan.values(), f"{plan}")
+    for unit in units:
+        with open(unit, encoding="utf-8") as f:
+            started = re.findall(r"(?m)^ExecStart=(\S+)", f.read())
+        check(started == ["/opt/shoal/bin/shoal"], f"{unit} starts {started}")

@@ -12,9 +12,9 @@ def test_no_request_fails_while_tasks_are_stopped_and_started(scene):
     proxy = scene.sidecar(haproxy)
     tasks = [scene.task(proxy, f"t{i}", worker=["--slow", "3"]) for i in range(3)]
     haproxy.wait_in_rotation(*(t.name for t in tasks))
-    load = Load(haproxy.http_port, seconds=10, clients=16)
+    load = Load(haproxy.http_port, seconds=90, clients=16)
     begun, number, swaps = time.monotonic(), len(tasks), 0
-    while time.monotonic() - begun < 9:
+    while time.monotonic() - begun < 9 or swaps < 3:
         fresh = scene.task(proxy, f"t{number}", worker=["--slow", "3"])
         number += 1
         haproxy.wait_in_rotation(fresh.name)
@@ -23,12 +23,12 @@ def test_no_request_fails_while_tasks_are_stopped_and_started(scene):
         check(oldest.stop(timeout=25) == 0, f"{oldest.name} did not stop with 0")
         check(oldest.worker.first("end")["after_term"] == 0, f"{oldest.name}'s worker got requests after its SIGTERM")
         swaps += 1
-    result = load.result()
+    check(load.running(), "the tasks took longer than the load")
+    result = load.result(stop_now=True)
     scene.say(f"{swaps} tasks replaced under {result['ok']} requests, {result['failed']} failed, "
               f"slowest {result['slowest_ms']} ms, {len(result['by_worker'])} tasks answered")
     check(result["failed"] == 0, f"{result['failed']} of {result['ok'] + result['failed']} failed: {result['errors']}")
     check(result["ok"] > 1000, f"only {result['ok']} requests: the load was no load")
-    check(swaps >= 3, f"only {swaps} tasks were replaced in 10 s")
     check(len(result["by_worker"]) >= 3 + swaps - 1, f"answers came from {sorted(result['by_worker'])} only")
 
 
