@@ -122,8 +122,8 @@ class GossipDriver final : private reactor::StreamHandler {
   [[nodiscard]] bool user_event(std::string_view name, Bytes payload, bool coalesce);
   /// The listener hears of what comes back. 0 = too large.
   [[nodiscard]] serf::QueryToken query(const serf::QueryParams& params);
-  /// The listener hears how it ended.
-  void join(const Endpoint& to);
+  /// The listener hears how it ended. `replay`: see serf::Node::join.
+  void join(const Endpoint& to, bool replay);
   /// Changes the operator's tags of this node until its end: deletes, then sets. The role's app tells the others, by
   /// set_tags. The error says which tag is wrong; then nothing has changed.
   [[nodiscard]] Result<void> change_tags(std::span<const std::string_view> without,

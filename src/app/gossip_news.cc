@@ -263,8 +263,8 @@ serf::QueryToken GossipDriver::query(const serf::QueryParams& params) {
   return token;
 }
 
-void GossipDriver::join(const Endpoint& to) {
-  drive([&](Instant now) { node_->join(now, to, outbox_); });
+void GossipDriver::join(const Endpoint& to, bool replay) {
+  drive([&](Instant now) { node_->join(now, to, outbox_, replay); });
 }
 
 Result<void> GossipDriver::change_tags(std::span<const std::string_view> without,
@@ -273,7 +273,7 @@ Result<void> GossipDriver::change_tags(std::span<const std::string_view> without
   config::Tag tag;
   for (const std::string_view name : without) {
     if (const std::string wrong = config::read_tag(std::string(name) + "=", tag); !wrong.empty()) {
-      return Error{0, "the tag to delete " + wrong};
+      return Error{0, "the tag " + std::string(name) + " cannot be deleted: it " + wrong};
     }
     std::erase_if(tags, [name](const config::Tag& known) { return known.name == name; });
   }
@@ -281,7 +281,7 @@ Result<void> GossipDriver::change_tags(std::span<const std::string_view> without
     const std::string text = std::string(name) + "=" + std::string(value);
     const std::string wrong =
         name.find('=') == std::string_view::npos ? config::read_tag(text, tag) : "has = in its name";
-    if (!wrong.empty()) return Error{0, "the tag to set " + wrong};
+    if (!wrong.empty()) return Error{0, "the tag " + std::string(name) + " cannot be set: it " + wrong};
     std::erase_if(tags, [&](const config::Tag& known) { return known.name == tag.name; });
     tags.push_back(tag);
   }

@@ -13,8 +13,9 @@ OperatorJoin::OperatorJoin(reactor::Loop& loop, GossipDriver& gossip)
       resolver_(loop, [this](const reactor::Resolved& answer) { on_resolved(answer); }),
       timer_(loop, [this] { finish(); }) {}
 
-void OperatorJoin::begin(std::span<const std::string_view> addresses, Done done) {
+void OperatorJoin::begin(std::span<const std::string_view> addresses, bool replay, Done done) {
   SHOAL_ASSERT(!busy());
+  replay_ = replay;
   done_ = std::move(done);
   first_token_ += targets_.size();
   targets_.clear();
@@ -70,7 +71,7 @@ void OperatorJoin::try_next(Target& target) {
   target.trying = target.places.front();
   target.places.erase(target.places.begin());
   target.state = State::kJoining;
-  gossip_.join(target.trying);
+  gossip_.join(target.trying, replay_);
 }
 
 void OperatorJoin::on_join(const serf::JoinEvent& join) {
@@ -99,9 +100,8 @@ void OperatorJoin::finish() {
     why += "\n\t* failed to join " + target.text + ": " + (target.error.empty() ? "no answer in time" : target.error);
   }
   const Done done = std::exchange(done_, nullptr);
-  if (joined > 0) return done(joined, {});
-  done(0, targets_.empty() ? "no address was given"
-                           : std::to_string(failed) + (failed == 1 ? " error" : " errors") + " occurred:" + why);
+  if (joined > 0 || failed == 0) return done(joined, {});
+  done(0, std::to_string(failed) + (failed == 1 ? " error" : " errors") + " occurred:" + why);
 }
 
 }  // namespace shoal::app

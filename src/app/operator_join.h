@@ -19,13 +19,15 @@ class OperatorJoin {
   static constexpr Duration kResolveMost = 5s;
   static constexpr Duration kMost = 20s;  // For all of it.
 
-  /// `joined`: how many have been joined. `error`: empty when that is at least one, else what went wrong with each.
+  /// `joined`: how many have been joined. `error`: empty when that is at least one, or nobody was
+  /// named; else what went wrong with each.
   using Done = std::function<void(std::uint32_t joined, const std::string& error)>;
 
   OperatorJoin(reactor::Loop& loop, GossipDriver& gossip);
 
-  /// HOST, HOST:PORT or srv:NAME each. `done` comes once, never inside this call. REQUIRES: not busy.
-  void begin(std::span<const std::string_view> addresses, Done done);
+  /// HOST, HOST:PORT or srv:NAME each. `done` comes once, never inside this call. `replay`: user events from before it
+  /// are told. REQUIRES: not busy.
+  void begin(std::span<const std::string_view> addresses, bool replay, Done done);
   [[nodiscard]] bool busy() const { return done_ != nullptr; }
   void on_join(const serf::JoinEvent& join);
 
@@ -49,6 +51,7 @@ class OperatorJoin {
   reactor::Resolver resolver_;
   reactor::Timer timer_;
   std::vector<Target> targets_;
+  bool replay_ = false;
   std::uint64_t first_token_ = 1;  // Answers to questions of an earlier join are below it.
   Done done_;
 };

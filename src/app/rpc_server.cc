@@ -425,7 +425,7 @@ void RpcServer::join(Client& client, const rpc::Request& request) {
                                  body(0));
   }
   const std::uint64_t connection = client.connection;
-  join_.begin(request.names, [this, connection, body](std::uint32_t joined, const std::string& error) {
+  join_.begin(request.names, request.replay, [this, connection, body](std::uint32_t joined, const std::string& error) {
     Client* const asker = client_of(connection);
     if (asker == nullptr) return;
     asker->session.answer(error, body(joined));

@@ -129,15 +129,27 @@ ReadStatus read_request(Bytes input, std::size_t limit, Request& out, std::size_
   const auto* found = std::find_if(kCommands.begin(), kCommands.end(), [&](const Name& n) { return n.text == name; });
   if (found == kCommands.end()) return ReadStatus::kUnknown;
   out.command = found->command;
-  size = header_size;
-  if (!found->has_body) return ReadStatus::kComplete;
+  if (!found->has_body) {
+    size = header_size;
+    return ReadStatus::kComplete;
+  }
   std::size_t body_size = 0;
   const Bytes rest = input.subspan(header_size);
   if (const ReadStatus status = scan(rest, limit - header_size, body_size); status != ReadStatus::kComplete) {
     return status;
   }
-  size += body_size;
-  return read_body(rest.first(body_size), out) ? ReadStatus::kComplete : ReadStatus::kMalformed;
+  if (!read_body(rest.first(body_size), out)) return ReadStatus::kMalformed;
+  size = header_size + body_size;
+  return ReadStatus::kComplete;
+}
+
+void put_bin(ByteWriter& out, std::string_view key, Bytes bytes) {
+  msgpack::put_text(out, key);
+  if (bytes.empty()) return msgpack::put_nil(out);
+  out.u8(0xc5);
+  out.u16(static_cast<std::uint16_t>(bytes.size()));
+  if (bytes.size() > 0xffff) return out.fail();
+  out.put(bytes);
 }
 
 void write_header(std::vector<std::uint8_t>& out, std::uint64_t seq, std::string_view error) {
@@ -153,7 +165,7 @@ void write_member(std::vector<std::uint8_t>& out, const Member& member) {
     // Somebody else's bytes: half a map would put all that follows out of step.
     const bool is_whole = wire::for_each_tag(member.meta, [](std::string_view, std::string_view) {});
     msgpack::put_map(writer, 11);
-    msgpack::put_bytes(writer, "Addr", member.address);
+    put_bin(writer, "Addr", member.address);
     msgpack::put_uint(writer, "DelegateCur", member.versions[5]);
     msgpack::put_uint(writer, "DelegateMax", member.versions[4]);
     msgpack::put_uint(writer, "DelegateMin", member.versions[3]);

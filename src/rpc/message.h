@@ -83,6 +83,10 @@ void append(std::vector<std::uint8_t>& out, std::size_t most, F&& f) {
   out.resize(before + (writer.ok() ? writer.size() : 0));
 }
 
+/// A key and bytes in the form that says so, which gossip itself does not have: clients in other languages take raw for
+/// text. None: nil. At most 65535.
+void put_bin(ByteWriter& out, std::string_view key, Bytes bytes);
+
 /// The header of an answer or a record.
 void write_header(std::vector<std::uint8_t>& out, std::uint64_t seq, std::string_view error);
 

@@ -24,13 +24,15 @@ bool same_secret(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+std::string upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return out;
+}
+
 std::optional<MonitorLevel> level_of(std::string_view text) {
   for (const MonitorLevel level : kLevels) {
-    const std::string_view known = to_text(level);
-    const bool same = std::equal(text.begin(), text.end(), known.begin(), known.end(), [](char a, char b) {
-      return (a >= 'a' && a <= 'z' ? static_cast<char>(a - 'a' + 'A') : a) == b;
-    });
-    if (same) return level;
+    if (upper(text) == to_text(level)) return level;
   }
   return std::nullopt;
 }
@@ -126,8 +128,11 @@ void Session::handshake() {
 }
 
 void Session::authenticate() {
-  authorised_ = same_secret(request_.auth_key, auth_key_);
-  if (authorised()) return answer("");
+  // Where there is no key none is right.
+  if (!auth_key_.empty() && same_secret(request_.auth_key, auth_key_)) {
+    authorised_ = true;
+    return answer("");
+  }
   closing_ = ++wrong_keys_ == kWrongKeysMax;
   answer("Invalid authentication token");
 }
@@ -162,7 +167,7 @@ void Session::begin_stream() {
 
 void Session::begin_monitor() {
   const auto level = level_of(request_.text);
-  if (!level) return answer("Unknown log level: " + std::string(request_.text.substr(0, 64)));
+  if (!level) return answer("Unknown log level: " + upper(request_.text.substr(0, 64)));
   if (monitor_) return answer("Monitor already exists");
   monitor_ = Monitor{request_.seq, *level};
   monitor_is_new_ = true;
@@ -200,7 +205,7 @@ void Session::on_user_event(std::uint64_t ltime, std::string_view name, Bytes pa
       msgpack::put_text(writer, "Event", to_text(EventKind::kUser));
       msgpack::put_uint(writer, "LTime", ltime);
       msgpack::put_text(writer, "Name", name);
-      msgpack::put_bytes(writer, "Payload", payload);
+      put_bin(writer, "Payload", payload);
     });
   }
 }
@@ -223,7 +228,7 @@ void Session::on_query(Instant now, std::uint64_t ref, Instant deadline, std::ui
       msgpack::put_uint(writer, "ID", id);
       msgpack::put_uint(writer, "LTime", ltime);
       msgpack::put_text(writer, "Name", name);
-      msgpack::put_bytes(writer, "Payload", payload);
+      put_bin(writer, "Payload", payload);
     });
   }
 }
@@ -233,7 +238,7 @@ void Session::query_record(const OpenQuery& query, std::string_view type, std::s
   append(output_, 64 + from.size() + payload.size(), [&](ByteWriter& writer) {
     msgpack::put_map(writer, 3);
     msgpack::put_text(writer, "From", from);
-    msgpack::put_bytes(writer, "Payload", payload);
+    put_bin(writer, "Payload", payload);
     msgpack::put_text(writer, "Type", type);
   });
 }

@@ -138,7 +138,8 @@ void Node::write_state(ByteWriter& out) {
 
 void Node::merge_state(Bytes state, bool join) {
   // What was told to the cluster before our first join is not for us; what we missed later is.
-  ignoring_old_events_ = join && !joined_;
+  ignoring_old_events_ = join && !joined_ && !replay_;
+  replay_ = replay_ && !join;
   joined_ = joined_ || join;
   if (!wire::read_serf_state(state, *this)) ++counters_.malformed;
 }

@@ -95,8 +95,9 @@ void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
   end();
 }
 
-void Node::join(Instant now, const Endpoint& to, Outbox& out) {
+void Node::join(Instant now, const Endpoint& to, Outbox& out, bool replay) {
   begin(now, out);
+  replay_ = replay_ || replay;
   newcomer_ = swim_.members().size() == 1;
   join_intent_due_ = true;
   swim_.push_pull(now, to, true, out.net);

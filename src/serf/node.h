@@ -86,8 +86,9 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// `meta` as wire::encode_tags_header and encode_tag make it. REQUIRES: at most 512 bytes.
   void start(Instant now, Bytes meta, Outbox& out);
   void set_meta(Instant now, Bytes meta, Outbox& out);
-  /// A push/pull as a joiner; a JoinEvent tells how it ended.
-  void join(Instant now, const Endpoint& to, Outbox& out);
+  /// A push/pull as a joiner; a JoinEvent tells how it ended. User events from before the first join are not told, unless
+  /// it is to `replay` them.
+  void join(Instant now, const Endpoint& to, Outbox& out, bool replay = false);
   /// The same with a member of an earlier life: no join intent follows.
   void rejoin(Instant now, const Endpoint& to, Outbox& out);
   /// A push/pull as anti-entropy: no join intent follows.
@@ -240,6 +241,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   bool join_intent_due_ = false;
   bool joined_ = false;    // Some join of ours has been answered.
   bool newcomer_ = false;  // We knew nobody when we last asked to join.
+  bool replay_ = false;    // The join under way brings events from before it.
   bool ignoring_old_events_ = false;
   NodeCounters counters_;
   swim::Core swim_;

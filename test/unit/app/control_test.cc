@@ -282,7 +282,7 @@ TEST_CASE("a status is one screen, the troubled first, and says what it leaves o
   admin::SidecarStatus& sidecar = of_sidecar.sidecar.emplace();
   sidecar.dry_run = true;
   sidecar.proxies.resize(2);
-  sidecar.proxies[0] = {"/run/a", true, "", "2.6.12", 9, "", 3, 1, 4, 0, 1500, 77, 2, 0, 0, 1};
+  sidecar.proxies[0] = {"/run/a", true, "", "2.6.12", 9, "", 3, 1, 4, 0, 5, 1500, 77, 2, 0, 0, 1};
   sidecar.proxies[1].socket = "/run/b";
   sidecar.proxies[1].reason = "no such socket";
   sidecar.held = {{"shoal-a-1", "web", "", "/run/a"}};
