@@ -288,6 +288,7 @@ TEST_CASE("a status is one screen, the troubled first, and says what it leaves o
   sidecar.held = {{"shoal-a-1", "web", "", "/run/a"}};
   const std::string shown = status_text(of_sidecar);
   CHECK(shown.find("/run/a  2.6.12   9    3        1    4        0        1s        77    2\n") != std::string::npos);
+  CHECK(shown.find("/run/a: 5 taken out by hand") != std::string::npos);
   CHECK(shown.find("/run/b  away     -    ?") != std::string::npos);
   CHECK(shown.find("/run/b is away: no such socket\n") != std::string::npos);
   CHECK(shown.find("/run/a: 1 old processes") != std::string::npos);
