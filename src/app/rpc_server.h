@@ -23,6 +23,9 @@
 
 namespace shoal::app {
 
+/// A member as clients see it, null for a forgotten one; all but its address, which would be borrowed from nothing.
+[[nodiscard]] rpc::Member rpc_member(std::string_view name, const serf::Member* member);
+
 class RpcServer final : private reactor::StreamHandler, private GossipListener {
  public:
   static constexpr std::uint32_t kConnectionsMax = 16;  // More are closed at once.
@@ -47,7 +50,25 @@ class RpcServer final : private reactor::StreamHandler, private GossipListener {
   void close();
 
  private:
-  struct Client;
+  struct Client {
+    Client(reactor::TcpStream& its_stream, std::string_view auth_key, Instant deadline)
+        : stream(its_stream), connection(its_stream.id()), session(auth_key), shy_until(deadline) {}
+
+    reactor::TcpStream& stream;
+    const std::uint64_t connection;
+    rpc::Session session;
+    std::vector<std::uint8_t> sending;
+    Instant shy_until;
+    Instant stuck_at = kNever;    // Unless what is being sent has gone by then.
+    Instant closing_at = kNever;  // All is said, and our half is closed.
+    bool peer_ended = false;
+    bool leaves = false;  // It has asked for the leave, and is answered at the end.
+
+    [[nodiscard]] Instant next_deadline() const {
+      const Instant shy = session.is_welcome() ? kNever : shy_until;
+      return earlier(earlier(session.next_deadline(), shy), earlier(stuck_at, closing_at));
+    }
+  };
 
   // reactor::StreamHandler
   void on_accepted(reactor::TcpStream& stream) override;

@@ -121,7 +121,10 @@ TEST_CASE("bytes are written as bytes, and none as nil") {
     put_bin(writer, "A", as_bytes("x"));
     put_bin(writer, "B", {});
   });
-  CHECK(as_text(out) == std::string_view("\xa1" "A\xc5\x00\x01x\xa1" "B\xc0", 9));
+  CHECK(as_text(out) == std::string_view("\xa1"
+                                         "A\xc5\x00\x01x\xa1"
+                                         "B\xc0",
+                                         9));
 }
 
 TEST_CASE("a member is written whole, with whatever its tags are") {
