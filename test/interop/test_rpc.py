@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import socket
 import threading
 import time
 import traceback
@@ -433,7 +434,7 @@ def test_serf_monitor_shows_the_log_as_it_was_and_as_it_grows(subject):
     text = log.text()
     about = re.search(r"Event Info:\n(\t.*\n)+", text)
     check(about, f"the event is not shown:\n{text}")
-    subject.said.append(("monitor and the event", about.group()))
+    subject.said.append(("monitor and the event", subject.plain(about.group())))
     lines = [line for line in text.replace(about.group(), "").splitlines() if line]
     bad = [line for line in lines if not LINE.match(line)]
     check(not bad, f"not as serf's lines: {bad[:5]}")
@@ -603,6 +604,13 @@ def test_rpc_requests_are_read_in_any_pieces_and_answered_in_order(subject):
             check(error == ("No pending queries matching ID" if command == "respond" else ""), f"{command}: {error!r}")
             check(command != "members" or len(body["Members"]) == 1, f"{body}")
             check(command != "get-coordinate" or body["Ok"] is False, f"{body}")
+    with subject.client() as rpc:  # Who says that nothing more will come is answered all the same.
+        sent = [rpc.request("members") for _ in range(20)]
+        rpc.raw(b"".join(data for _, data in sent))
+        rpc.socket.shutdown(socket.SHUT_WR)
+        for seq, _ in sent:
+            check(rpc.answer(seq)[0] == "", "not answered")
+        check(rpc.wait_closed() == b"", "more than the answers")
     with subject.client() as rpc:  # A write that ends within the next request.
         one, other = rpc.request("stats"), rpc.request("members")
         rpc.raw(one[1] + other[1][:7])
