@@ -685,11 +685,12 @@ def test_rpc_closes_what_it_cannot_understand(subject):
                     rpc.raw(data)
                 rest = rpc.wait_closed()
                 check(rest == b"", f"{data[:60]} is answered by {rest}")
-    huge = [b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",
-            b"\x82\xa7Command\xdb\xff\xff\xff\xff", b"\x82\xa7Command\xc6\x7f\xff\xff\xff", b"\x91" * 200_000,
-            b"\x81\xa1x" * 200_000, head + b"\x81\xa1x" * 200_000, head + b"\x81\xa7Payload\xc6\xff\xff\xff\xff", head + b"\xdf\xff\xff\xff\xff",
-            head + b"\x81\xa4Name\xdb\xff\xff\xff\xff" + b"x" * 1000,
-            rpc_pack({"Command": "join", "Seq": 9}) + b"\x81\xa8Existing\xdd\xff\xff\xff\xff"]
+    most = b"\xff" * 4
+    huge = [b"\xdf" + most, b"\xdd" + most, b"\xdb" + most, b"\xc6" + most, b"\x91" * 200_000, b"\x81\xa1x" * 200_000,
+            b"\x82\xa7Command\xdb" + most, b"\x82\xa7Command\xc6\x7f\xff\xff\xff", head + b"\x81\xa1x" * 200_000,
+            head + b"\x81\xa7Payload\xc6" + most, head + b"\xdf" + most,
+            head + b"\x81\xa4Name\xdb" + most + b"x" * 1000,
+            rpc_pack({"Command": "join", "Seq": 9}) + b"\x81\xa8Existing\xdd" + most]
     for body in ({"Name": "("}, {"Tags": {"a": "["}}, {"Status": "a**"}):
         with subject.client() as rpc:
             if subject.is_agent:  # Its client has to guess why.
@@ -1013,3 +1014,15 @@ def test_more_rpc_connections_than_allowed_are_closed_and_the_others_live(subjec
         for rpc in held:
             rpc.close()
     subject.check_alive(peer)
+
+
+@on_each_kind(seconds=90, kinds=("sidecar",), auth=WORD)
+def test_rpc_connections_that_never_say_the_word_give_way(subject):
+    with contextlib.ExitStack() as held:
+        for n in range(60):  # All places; some say the handshake.
+            with contextlib.suppress(Closed, ConnectionResetError):
+                held.enter_context(subject.client(hello=n % 2 == 0, auth=None))
+        begun = time.monotonic()
+        check(subject.serf("members")[0] != 0, "there was a place left: the test is too small")
+        wait_until(lambda: subject.serf("members")[0] == 0, 30, "a place for who says the word", every=0.2)
+        subject.scene.say(f"places are free again after {time.monotonic() - begun:.0f} s")
