@@ -122,7 +122,7 @@ class GossipDriver final : private reactor::StreamHandler {
   [[nodiscard]] bool user_event(std::string_view name, Bytes payload, bool coalesce);
   /// The listener hears of what comes back. 0 = too large.
   [[nodiscard]] serf::QueryToken query(const serf::QueryParams& params);
-  /// The listener hears how it ended. `replay`: see serf::Node::join.
+  /// As serf's own `join`, once. The listener hears how it ended.
   void join(const Endpoint& to, bool replay);
   /// Changes the operator's tags of this node until its end: deletes, then sets. The role's app tells the others, by
   /// set_tags. The error says which tag is wrong; then nothing has changed.

@@ -264,7 +264,8 @@ serf::QueryToken GossipDriver::query(const serf::QueryParams& params) {
 }
 
 void GossipDriver::join(const Endpoint& to, bool replay) {
-  drive([&](Instant now) { node_->join(now, to, outbox_, replay); });
+  const serf::OldEvents old_events = replay ? serf::OldEvents::kTold : serf::OldEvents::kIgnored;
+  drive([&](Instant now) { node_->join(now, to, outbox_, old_events); });
 }
 
 Result<void> GossipDriver::change_tags(std::span<const std::string_view> without,

@@ -95,9 +95,9 @@ void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
   end();
 }
 
-void Node::join(Instant now, const Endpoint& to, Outbox& out, bool replay) {
+void Node::join(Instant now, const Endpoint& to, Outbox& out, OldEvents old_events) {
   begin(now, out);
-  replay_ = replay_ || replay;
+  old_events_ = old_events;
   newcomer_ = swim_.members().size() == 1;
   join_intent_due_ = true;
   swim_.push_pull(now, to, true, out.net);

@@ -53,6 +53,13 @@ struct QueryParams {
 
 enum class Route : std::uint8_t { kDatagram, kStream };
 
+/// User events that the members of a cluster know when we join it.
+enum class OldEvents : std::uint8_t {
+  kOfFirstJoinIgnored,  // What we missed since our first join is for us, and nothing from before it.
+  kIgnored,
+  kTold,
+};
+
 /// What serf itself counts; swim's counters are beside it.
 struct NodeCounters {
   std::uint64_t malformed = 0;    // A user message that does not decode.
@@ -86,9 +93,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   /// `meta` as wire::encode_tags_header and encode_tag make it. REQUIRES: at most 512 bytes.
   void start(Instant now, Bytes meta, Outbox& out);
   void set_meta(Instant now, Bytes meta, Outbox& out);
-  /// A push/pull as a joiner; a JoinEvent tells how it ended. User events from before the first join are not told, unless
-  /// it is to `replay` them.
-  void join(Instant now, const Endpoint& to, Outbox& out, bool replay = false);
+  /// A push/pull as a joiner; a JoinEvent tells how it ended.
+  void join(Instant now, const Endpoint& to, Outbox& out, OldEvents old_events = OldEvents::kOfFirstJoinIgnored);
   /// The same with a member of an earlier life: no join intent follows.
   void rejoin(Instant now, const Endpoint& to, Outbox& out);
   /// A push/pull as anti-entropy: no join intent follows.
@@ -239,9 +245,9 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   Instant reap_at_ = kNever;
   Instant reconnect_at_ = kNever;
   bool join_intent_due_ = false;
-  bool joined_ = false;    // Some join of ours has been answered.
-  bool newcomer_ = false;  // We knew nobody when we last asked to join.
-  bool replay_ = false;    // The join under way brings events from before it.
+  bool joined_ = false;                                    // Some join of ours has been answered.
+  bool newcomer_ = false;                                  // We knew nobody when we last asked to join.
+  OldEvents old_events_ = OldEvents::kOfFirstJoinIgnored;  // Of the next join that is answered.
   bool ignoring_old_events_ = false;
   NodeCounters counters_;
   swim::Core swim_;
