@@ -77,7 +77,7 @@ enum class Refusal : std::uint8_t {
   kTooManyStreams,
   kBadStream,  // Undecodable, encrypted, or too large.
   kStreamTimeout,
-  kTooManyProbes,  // Indirect pings in progress for others: full.
+  kTooManyProbes,  // Indirect pings in progress for others: full. Or a datagram that asks for more than kAnswersMax.
   kCount,
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
@@ -215,6 +215,10 @@ class Core final : private wire::MessageSink {
     bool nack = false;
   };
   static constexpr std::size_t kErrandsMax = 256;
+  /// Answers to one datagram: pings, pings for others, and suspicions that are refuted to the sender's face. Nobody
+  /// sends more than one ping and one suspicion together. Without a bound 120 compressed bytes would be answered by 160
+  /// datagrams, to whomever they name, and each would carry off a transmission of the news that waits.
+  static constexpr std::size_t kAnswersMax = 4;
   /// Own streams that push/pulls leave free, for TCP pings and user messages: seeds that swallow everything must not
   /// take those too.
   static constexpr std::size_t kStreamsKept = 3;
@@ -245,6 +249,7 @@ class Core final : private wire::MessageSink {
   void begin(Instant now);
   void on_message(wire::MessageType type, Bytes body) override;
   void on_ping(Bytes body);
+  [[nodiscard]] bool may_answer();
   void on_indirect_ping(Bytes body);
   void on_ack(Bytes body);
   void on_nack(Bytes body);
@@ -314,6 +319,7 @@ class Core final : private wire::MessageSink {
   Outbox* out_ = nullptr;  // Valid during an input or command.
   Endpoint sender_;        // Of the datagram in hand.
   bool in_datagram_ = false;
+  std::size_t answers_ = 0;  // To the datagram in hand.
   bool in_join_answer_ = false;
 
   Members members_;

@@ -143,7 +143,7 @@ void Core::apply_suspect(const wire::Suspect& s) {
     // We have refuted that already, and whoever says it has not heard. memberlist leaves it at that, and the member is
     // failed where gossip happened to miss (seen in simulation: the accuser pings us, is answered, and buries us).
     // Told to its face: gossip picks anybody, and nobody passes on what he knows.
-    if (slot == self_ && !leaving() && in_datagram_) send_alive(sender_, record);
+    if (slot == self_ && !leaving() && in_datagram_ && may_answer()) send_alive(sender_, record);
     return;
   }
 
