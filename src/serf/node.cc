@@ -230,7 +230,9 @@ void Node::reap() {
     recall(members_[slot]);
     const Member& member = members_[slot];
     const bool gone = member.status == Status::kFailed || member.status == Status::kLeft;
-    if ((gone && now_ - member.gone_since > options_.reap_after) || member.prune_at <= now_) {
+    // Serf prunes whoever is still leaving by then, dead or not. Whom swim has alive would be nobody's member from then
+    // on: swim tells of a join only when somebody comes back from the dead.
+    if (gone && (member.prune_at <= now_ || now_ - member.gone_since > options_.reap_after)) {
       const Text node = member.name;
       members_.erase(slot);  // Puts another one into place i.
       emit(MemberEventKind::kReap, node.view());
