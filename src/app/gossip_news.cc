@@ -273,6 +273,7 @@ void GossipDriver::log_refused() {
   add("serf_malformed", serf.malformed);
   add("serf_unsupported", serf.unsupported);
   add("queries_old", serf.queries_old);
+  add("filters_refused", serf.filters_refused);
   add("relays_refused", serf.relays_refused);
   add("events_refused", serf.events_refused);
   add("coordinates_refused", serf.coordinates_refused);
