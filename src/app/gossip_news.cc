@@ -137,6 +137,13 @@ void GossipDriver::tell_conflict(const serf::ConflictEvent& conflict) {
 }
 
 void GossipDriver::tell_rename(const serf::RenameEvent& rename) {
+  if (rename.other.addr.empty()) {
+    log_.error(
+        "somebody forged news about this node that it cannot contradict under its name; it goes on under a new one: "
+        "encrypt gossip (gossip.key), or change the cluster's key if it is",
+        {{"name", rename.old_name}, {"new_name", rename.new_name}});
+    return handler_.on_renamed();
+  }
   log_.error(
       "another node has this node's name and the cluster knows it by that; this node goes on under a new one: "
       "give each node its own node.name, or none",

@@ -60,6 +60,7 @@ void Node::start(Instant now, Bytes meta, Outbox& out) {
 void Node::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out) {
   begin(now, out);
   swim_.on_packet(now, from, datagram, out.net);
+  give_way();
   end();
 }
 
@@ -92,6 +93,7 @@ void Node::on_stream_closed(Instant now, swim::StreamId stream, Outbox& out) {
 void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
   begin(now, out);
   swim_.set_meta(now, meta, out.net);
+  give_way();
   end();
 }
 
@@ -283,6 +285,11 @@ void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other,
     }
   }
   tell(out_->conflicts, {NodeName(existing.name), existing.endpoint(), other});
+}
+
+void Node::on_incarnations_spent() {
+  dispute_.giving_way = true;
+  dispute_.other = {};
 }
 
 void Node::on_join_result(const swim::JoinResult& result) {

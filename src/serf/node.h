@@ -153,7 +153,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
     Endpoint other;
     std::uint32_t answers = 0;
     std::uint32_t ours = 0;   // Answers that know us by the name.
-    bool giving_way = false;  // To `other`, at the end of this input.
+    bool giving_way = false;  // To `other`, or for want of an incarnation, at the end of this input.
   };
 
   void begin(Instant now, Outbox& out);
@@ -165,6 +165,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void on_member_update(const swim::Record& record) override;
   void on_user_message(Bytes payload, const swim::UserSource& source) override;
   void on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) override;
+  void on_incarnations_spent() override;
   void on_join_result(const swim::JoinResult& result) override;
   void on_stranger_ping(const Endpoint& source) override;
   void write_ping_payload(ByteWriter& out) override;

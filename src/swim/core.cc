@@ -325,6 +325,7 @@ void Core::rename(Instant now, const NodeName& name, Outbox& out) {
   SHOAL_ASSERT(self_ != kNoSlot && !leaving() && members_.find(name.view()) == kNoSlot);
   out_ = &out;
   const Profile profile = members_[self_].profile;
+  if (incarnation_ == kIncarnationMax) incarnation_ = 0;  // The new name has not had any.
   forget_own_news();
   members_.erase(self_);
   options_.name = name;

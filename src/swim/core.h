@@ -123,6 +123,9 @@ class Upper {
   virtual void on_ping_payload(const Record& record, Duration rtt, Bytes payload) = 0;
   /// A probed member answers over TCP alone: datagrams to it or from it are lost. Told at each such probe.
   virtual void on_datagrams_blocked(const Record& record) = 0;
+  /// What we have to say about ourselves needs an incarnation beyond the last there is, and nobody would believe
+  /// another: under this name we are not heard any more. Rename us when the input is over.
+  virtual void on_incarnations_spent() = 0;
   virtual void on_join_result(const JoinResult& result) = 0;
   /// A ping for another name came to our address, or one for us from a node that we do not know: `source` remembers who
   /// was here before us, and knows a cluster that we do not.
@@ -215,6 +218,7 @@ class Core final : private wire::MessageSink {
     bool nack = false;
   };
   static constexpr std::size_t kErrandsMax = 256;
+  static constexpr std::uint32_t kIncarnationMax = ~std::uint32_t{0};  // Only a forged message brings anybody there.
   /// Answers to one datagram: pings, pings for others, and suspicions that are refuted to the sender's face. Nobody
   /// sends more than one ping and one suspicion together. Without a bound 120 compressed bytes would be answered by 160
   /// datagrams, to whomever they name, and each would carry off a transmission of the news that waits.

@@ -45,6 +45,7 @@ void Core::send_alive(const Endpoint& to, const Record& record) {
 }
 
 void Core::announce_self() {
+  if (incarnation_ == kIncarnationMax) return upper_.on_incarnations_spent();
   const Record& self = members_[self_];
   const Text name = self.name;
   const Profile profile = self.profile;  // Held: what is said may take its place.
@@ -60,6 +61,7 @@ void Core::forget_own_news() {
 }
 
 void Core::refute(std::uint32_t accused) {
+  if (accused == kIncarnationMax || incarnation_ == kIncarnationMax) return upper_.on_incarnations_spent();
   if (accused >= ++incarnation_) incarnation_ = accused + 1;
   Record& self = members_[self_];
   self.incarnation = incarnation_;

@@ -159,6 +159,7 @@ class LoneCore final : public swim::Upper {
   void on_foreign(const Endpoint& from, swim::Refusal why) override {
     tell("foreign", to_text(from).view(), swim::to_text(why));
   }
+  void on_incarnations_spent() override { tell("spent", {}); }
   void on_stranger_ping(const Endpoint& source) override { tell("stranger", to_text(source).view()); }
   void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) override {
     budgets.emplace_back(budget, overhead);
