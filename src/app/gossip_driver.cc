@@ -20,7 +20,6 @@ constexpr std::uint16_t kTaskPortFirst = 7947;
 constexpr std::uint16_t kTaskPortLast = 7999;
 constexpr Duration kAddressWait = 1s;
 constexpr Duration kResolveDeadline = 5s;
-constexpr Duration kStrangerPause = 1s;
 
 swim::Timing timing_of(const config::Gossip& gossip) {
   swim::Timing t = gossip.profile == config::Profile::kLan   ? swim::lan_timing()
@@ -394,7 +393,10 @@ void GossipDriver::rejoin_next() {
 
 void GossipDriver::on_stranger(const Endpoint& source) {
   if (loop_.now() < stranger_after_) return;
-  stranger_after_ = loop_.now() + kStrangerPause;
+  // One at a time. A ping says where to turn to, and whoever is there may take the connection and say nothing: an
+  // exchange a second would hold every stream that a join and our own push/pulls need.
+  stranger_ = source;
+  stranger_after_ = loop_.now() + node_->swim().options().timing.tcp_timeout + kStrangerPause;
   push_pull(source);
 }
 

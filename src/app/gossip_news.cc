@@ -100,6 +100,10 @@ void GossipDriver::on_member(const serf::MemberEvent& event) {
 
 void GossipDriver::tell_join(const serf::JoinEvent& join) {
   if (join.ok) rejoin_.clear();
+  if (stranger_.port != 0 && same_place(stranger_, join.to)) {
+    stranger_ = {};
+    stranger_after_ = loop_.now() + kStrangerPause;
+  }
   if (rejoining_.port != 0 && same_place(rejoining_, join.to)) {
     if (join.ok) log_.info("found the cluster again by the snapshot", {{"member", to_text(join.to)}});
     // Not from here: another failure may come at once, and the next turn is soon enough.
