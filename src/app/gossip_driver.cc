@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kInboundStreams = 16;
 constexpr std::size_t kOutboundStreams = 8;
+constexpr std::size_t kStreams = kInboundStreams + kOutboundStreams + 1;  // One that another may have to go for.
 constexpr std::size_t kQuestionsMax = 512;
 constexpr std::size_t kPendingAsksMax = 4;
 constexpr std::size_t kRefsMax = 512;
@@ -92,9 +93,9 @@ GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Lo
       pending_asks_(kPendingAsksMax),
       failed_asks_(kQuestionsMax),
       refs_(kRefsMax),
-      streams_(loop, *this, kInboundStreams + kOutboundStreams),
-      stream_ids_(kInboundStreams + kOutboundStreams),
-      peer_ended_(kInboundStreams + kOutboundStreams),
+      streams_(loop, *this, kStreams),
+      stream_ids_(kStreams),
+      peer_ended_(kStreams),
       sockets_(loop, streams_,
                [this](const Endpoint& from, Bytes bytes) {
                  if (node_ == nullptr) return;

@@ -66,7 +66,7 @@ void Node::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& 
 
 bool Node::on_stream_accepted(Instant now, const Endpoint& from, swim::StreamId& stream, Outbox& out) {
   begin(now, out);
-  const bool taken = swim_.on_stream_accepted(now, from, stream);
+  const bool taken = swim_.on_stream_accepted(now, from, stream, out.net);
   end();
   return taken;
 }

@@ -151,8 +151,9 @@ class Core final : private wire::MessageSink {
 
   // Inputs.
   void on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out);
-  /// Somebody connected to us: whether there is room. With room, `stream` is its name from now on.
-  [[nodiscard]] bool on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream);
+  /// Somebody connected to us: whether there is room. With room, `stream` is its name from now on. When all places are
+  /// taken, one that has said nothing for kSilenceMax is closed for it: an honest peer speaks as soon as it is there.
+  [[nodiscard]] bool on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream, Outbox& out);
   void on_stream_connected(Instant now, StreamId stream, Outbox& out);
   void on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& out);
   /// Closed by the peer, could not connect, or finished. Unknown ids are ignored.
@@ -227,6 +228,8 @@ class Core final : private wire::MessageSink {
   /// take those too.
   static constexpr std::size_t kStreamsKept = 3;
 
+  static constexpr Duration kSilenceMax = 1s;
+
   struct Session {
     enum class Kind : std::uint8_t { kFree, kInbound, kPushPull, kPing, kUser };
     explicit Session(std::size_t bytes_max) : in(bytes_max), out(bytes_max) {}
@@ -234,6 +237,7 @@ class Core final : private wire::MessageSink {
     StreamId id = 0;
     Endpoint peer;
     Instant deadline = kNever;
+    Instant heard{};  // When it last said something; inbound ones alone.
     bool join = false;
     bool finishing = false;  // All is said; waiting for the shell's close.
     std::uint32_t seq_no = 0;
@@ -300,6 +304,7 @@ class Core final : private wire::MessageSink {
   // streams.cc
   [[nodiscard]] Session* free_session(bool inbound, bool is_push_pull);
   [[nodiscard]] Session* session(StreamId id);
+  void close_silent();
   Session* connect(const Endpoint& to, Session::Kind kind, Instant deadline);
   void free_up(Session& session);
   void close(Session& session);

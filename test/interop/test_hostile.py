@@ -113,6 +113,29 @@ def test_pings_from_nobody_do_not_take_the_streams_that_a_join_needs(scene):
             hole.close()
 
 
+@test(seconds=60)
+def test_connections_that_say_nothing_do_not_shut_out_a_join(scene):
+    lone = scene.member("lone")
+    wait_until(lambda: lone.status_of("lone") == "alive", 10, "it runs")
+    idle = []
+    for _ in range(40):
+        idle.append(socket.create_connection(("127.0.0.1", lone.port), timeout=5))
+    time.sleep(1.2)
+    peer = Peer("late", free_port())
+    peer.join(lone.port, timeout=3)
+    lone.wait_status("late", "alive", 3)
+    # And a single byte of garbage is answered and no longer held for.
+    for _ in range(16):
+        idle.append(socket.create_connection(("127.0.0.1", lone.port), timeout=5))
+        idle[-1].sendall(b"\x0a\0\0\0\x20")
+    time.sleep(1.5)
+    other = Peer("later", free_port())
+    other.join(lone.port, timeout=3)
+    lone.wait_status("later", "alive", 3)
+    for one in (peer, other, *idle):
+        one.close()
+
+
 @test(seconds=120)
 def test_hostile_node_names_put_nothing_unexpected_on_the_admin_socket(scene):
     haproxy = scene.haproxy()

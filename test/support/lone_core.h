@@ -109,7 +109,9 @@ class LoneCore final : public swim::Upper {
   /// Somebody connects; 0 when there is no room.
   swim::StreamId accept(const Endpoint& from = peer(99, 40000)) {
     swim::StreamId id = 0;
-    return core.on_stream_accepted(now, from, id) ? id : 0;
+    const bool taken = core.on_stream_accepted(now, from, id, out_);
+    drain();
+    return taken ? id : 0;
   }
   void connected(swim::StreamId id) {
     core.on_stream_connected(now, id, out_);
