@@ -8,6 +8,8 @@ namespace {
 constexpr std::size_t kExprBytesMax = 512;
 constexpr std::int64_t kRe2MemoryMax = 256 * 1024;
 
+}  // namespace
+
 bool is_plain(std::string_view expr) {
   for (const char c : expr) {
     const bool plain =
@@ -16,8 +18,6 @@ bool is_plain(std::string_view expr) {
   }
   return true;
 }
-
-}  // namespace
 
 bool tag_matches(std::string_view expr, std::string_view value) {
   if (is_plain(expr)) return value.find(expr) != std::string_view::npos;
