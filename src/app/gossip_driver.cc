@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kInboundStreams = 16;
 constexpr std::size_t kOutboundStreams = 8;
+constexpr std::size_t kStreams = kInboundStreams + kOutboundStreams + 1;  // One that another may have to go for.
 constexpr std::size_t kQuestionsMax = 512;
 constexpr std::size_t kPendingAsksMax = 4;
 constexpr std::size_t kRefsMax = 512;
@@ -20,7 +21,6 @@ constexpr std::uint16_t kTaskPortFirst = 7947;
 constexpr std::uint16_t kTaskPortLast = 7999;
 constexpr Duration kAddressWait = 1s;
 constexpr Duration kResolveDeadline = 5s;
-constexpr Duration kStrangerPause = 1s;
 
 swim::Timing timing_of(const config::Gossip& gossip) {
   swim::Timing t = gossip.profile == config::Profile::kLan   ? swim::lan_timing()
@@ -96,9 +96,9 @@ GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Lo
       pending_asks_(kPendingAsksMax),
       failed_asks_(kQuestionsMax),
       refs_(kRefsMax),
-      streams_(loop, *this, kInboundStreams + kOutboundStreams),
-      stream_ids_(kInboundStreams + kOutboundStreams),
-      peer_ended_(kInboundStreams + kOutboundStreams),
+      streams_(loop, *this, kStreams),
+      stream_ids_(kStreams),
+      peer_ended_(kStreams),
       sockets_(loop, streams_,
                [this](const Endpoint& from, Bytes bytes) {
                  if (node_ == nullptr) return;
@@ -397,7 +397,10 @@ void GossipDriver::rejoin_next() {
 
 void GossipDriver::on_stranger(const Endpoint& source) {
   if (loop_.now() < stranger_after_) return;
-  stranger_after_ = loop_.now() + kStrangerPause;
+  // One at a time. A ping says where to turn to, and whoever is there may take the connection and say nothing: an
+  // exchange a second would hold every stream that a join and our own push/pulls need.
+  stranger_ = source;
+  stranger_after_ = loop_.now() + node_->swim().options().timing.tcp_timeout + kStrangerPause;
   push_pull(source);
 }
 

@@ -217,6 +217,8 @@ class GossipDriver final : private reactor::StreamHandler {
   bool contact_stale_ = true;
   bool joined_ = false;
   bool join_trouble_told_ = false;
+  static constexpr Duration kStrangerPause = 1s;
+  Endpoint stranger_;  // With whom an exchange is under way.
   Instant stranger_after_{};
   Instant conflict_after_{};
   Instant blocked_after_{};

@@ -105,6 +105,10 @@ void GossipDriver::on_member(const serf::MemberEvent& event) {
 
 void GossipDriver::tell_join(const serf::JoinEvent& join) {
   if (join.ok) rejoin_.clear();
+  if (stranger_.port != 0 && same_place(stranger_, join.to)) {
+    stranger_ = {};
+    stranger_after_ = loop_.now() + kStrangerPause;
+  }
   if (rejoining_.port != 0 && same_place(rejoining_, join.to)) {
     if (join.ok) log_.info("found the cluster again by the snapshot", {{"member", to_text(join.to)}});
     // Not from here: another failure may come at once, and the next turn is soon enough.
@@ -142,6 +146,13 @@ void GossipDriver::tell_conflict(const serf::ConflictEvent& conflict) {
 }
 
 void GossipDriver::tell_rename(const serf::RenameEvent& rename) {
+  if (rename.other.addr.empty()) {
+    log_.error(
+        "somebody forged news about this node that it cannot contradict under its name; it goes on under a new one: "
+        "encrypt gossip (gossip.key), or change the cluster's key if it is",
+        {{"name", rename.old_name}, {"new_name", rename.new_name}});
+    return handler_.on_renamed();
+  }
   log_.error(
       "another node has this node's name and the cluster knows it by that; this node goes on under a new one: "
       "give each node its own node.name, or none",
@@ -313,6 +324,7 @@ void GossipDriver::log_refused() {
   add("serf_malformed", serf.malformed);
   add("serf_unsupported", serf.unsupported);
   add("queries_old", serf.queries_old);
+  add("filters_refused", serf.filters_refused);
   add("relays_refused", serf.relays_refused);
   add("events_refused", serf.events_refused);
   add("coordinates_refused", serf.coordinates_refused);

@@ -125,7 +125,7 @@ void Node::take_new_name(const Endpoint& other) {
   broadcast_join_intent();
   out_->renames.push_back({old, fresh, other});
   // The name's owner was refused all this time; whoever told us of it knows it.
-  if (!out_->strangers.full()) out_->strangers.push_back({other});
+  if (!other.addr.empty() && !out_->strangers.full()) out_->strangers.push_back({other});
 }
 
 NodeName Node::fresh_name(std::string_view old) {

@@ -60,12 +60,13 @@ void Node::start(Instant now, Bytes meta, Outbox& out) {
 void Node::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out) {
   begin(now, out);
   swim_.on_packet(now, from, datagram, out.net);
+  give_way();
   end();
 }
 
 bool Node::on_stream_accepted(Instant now, const Endpoint& from, swim::StreamId& stream, Outbox& out) {
   begin(now, out);
-  const bool taken = swim_.on_stream_accepted(now, from, stream);
+  const bool taken = swim_.on_stream_accepted(now, from, stream, out.net);
   end();
   return taken;
 }
@@ -92,6 +93,7 @@ void Node::on_stream_closed(Instant now, swim::StreamId stream, Outbox& out) {
 void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
   begin(now, out);
   swim_.set_meta(now, meta, out.net);
+  give_way();
   end();
 }
 
@@ -231,7 +233,9 @@ void Node::reap() {
     recall(members_[slot]);
     const Member& member = members_[slot];
     const bool gone = member.status == Status::kFailed || member.status == Status::kLeft;
-    if ((gone && now_ - member.gone_since > options_.reap_after) || member.prune_at <= now_) {
+    // Serf prunes whoever is still leaving by then, dead or not. Whom swim has alive would be nobody's member from then
+    // on: swim tells of a join only when somebody comes back from the dead.
+    if (gone && (member.prune_at <= now_ || now_ - member.gone_since > options_.reap_after)) {
       const Text node = member.name;
       members_.erase(slot);  // Puts another one into place i.
       emit(MemberEventKind::kReap, node.view());
@@ -282,6 +286,11 @@ void Node::on_name_conflict(const swim::Record& existing, const Endpoint& other,
     }
   }
   tell(out_->conflicts, {NodeName(existing.name), existing.endpoint(), other});
+}
+
+void Node::on_incarnations_spent() {
+  dispute_.giving_way = true;
+  dispute_.other = {};
 }
 
 void Node::on_join_result(const swim::JoinResult& result) {

@@ -66,8 +66,9 @@ struct NodeCounters {
   std::uint64_t unsupported = 0;  // A serf type that is unknown or not handled yet.
   std::uint64_t queries_old = 0;  // Lamport time too far behind the clock.
   std::uint64_t queries_repeated = 0;
-  std::uint64_t relays_refused = 0;  // Not an answer, or not for a member.
-  std::uint64_t events_refused = 0;  // Too old, too large, or too many of one Lamport time.
+  std::uint64_t filters_refused = 0;  // Expressions that came faster than they may be looked at.
+  std::uint64_t relays_refused = 0;   // Not an answer, or not for a member.
+  std::uint64_t events_refused = 0;   // Too old, too large, or too many of one Lamport time.
   std::uint64_t events_repeated = 0;
   std::uint64_t coordinates_refused = 0;
   std::uint64_t clock_jumps = 0;      // An absurd Lamport time, not taken.
@@ -149,6 +150,10 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
 
  private:
   enum class Leave : std::uint8_t { kNo, kIntent, kIntentOut, kSwim, kDone };
+  /// Filters' expressions that are compiled at once, and how soon one more may be: 10 ms each at the worst.
+  static constexpr std::uint32_t kExpressionsMax = 32;
+  static constexpr Duration kExpressionPause = 50ms;
+
   /// Another node has our name, and the others are being asked.
   struct Dispute {
     QueryToken token = 0;
@@ -157,7 +162,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
     Endpoint other;
     std::uint32_t answers = 0;
     std::uint32_t ours = 0;   // Answers that know us by the name.
-    bool giving_way = false;  // To `other`, at the end of this input.
+    bool giving_way = false;  // To `other`, or for want of an incarnation, at the end of this input.
   };
 
   void begin(Instant now, Outbox& out);
@@ -169,6 +174,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void on_member_update(const swim::Record& record) override;
   void on_user_message(Bytes payload, const swim::UserSource& source) override;
   void on_name_conflict(const swim::Record& existing, const Endpoint& other, bool joining) override;
+  void on_incarnations_spent() override;
   void on_join_result(const swim::JoinResult& result) override;
   void on_stranger_ping(const Endpoint& source) override;
   void write_ping_payload(ByteWriter& out) override;
@@ -189,7 +195,8 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   bool apply_join_intent(const wire::JoinIntent& intent);
   void on_query_message(Bytes payload, bool via_stream);
   void deliver_query(const wire::Query& query, bool via_stream);
-  [[nodiscard]] bool filters_match(const wire::Query& query) const;
+  [[nodiscard]] bool filters_match(const wire::Query& query);
+  [[nodiscard]] bool may_compile();
   void on_user_event_message(Bytes payload);
   bool accept_event(const wire::UserEvent& event);
   void on_response_message(Bytes payload);
@@ -235,7 +242,9 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   swim::BroadcastQueue intents_, queries_queue_, events_;
   RecentMarks seen_queries_, answered_queries_;
   EventBuffer event_buffer_;
-  LamportTime query_time_min_ = 0;  // Older queries were handled in an earlier life.
+  LamportTime query_time_min_ = 0;               // Older queries were handled in an earlier life.
+  std::uint32_t expressions_ = kExpressionsMax;  // That may be compiled now.
+  Instant expressions_at_{};                     // When it was counted.
   Coordinates coordinates_;
   Dispute dispute_;
   OpenQueries open_queries_;

@@ -64,11 +64,11 @@ struct ConflictEvent {
   Endpoint other;
 };
 
-/// Another node kept our name; we go on under a new one.
+/// Another node kept our name, or it has no incarnation left; we go on under a new one.
 struct RenameEvent {
   NodeName old_name;
   NodeName new_name;
-  Endpoint other;  // Where the other one is.
+  Endpoint other;  // Where the other one is; nobody's: there is none.
 };
 
 /// A probed member answers over TCP but not by datagram.

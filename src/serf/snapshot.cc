@@ -15,7 +15,7 @@ std::optional<std::string_view> after(std::string_view line, std::string_view wo
 bool read_time(std::string_view text, LamportTime& out) {
   LamportTime value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value >= LamportClock::kTimeMax) return false;
+  if (error != std::errc{} || end != text.data() + text.size() || value >= LamportClock::kTimeAbsurd) return false;
   out = value;
   return true;
 }

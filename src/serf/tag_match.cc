@@ -8,6 +8,8 @@ namespace {
 constexpr std::size_t kExprBytesMax = 512;
 constexpr std::int64_t kRe2MemoryMax = 256 * 1024;
 
+}  // namespace
+
 bool is_plain(std::string_view expr) {
   for (const char c : expr) {
     const bool plain =
@@ -16,8 +18,6 @@ bool is_plain(std::string_view expr) {
   }
   return true;
 }
-
-}  // namespace
 
 struct TagExpression::Impl {
   explicit Impl(std::string_view expr) : re(re2::StringPiece(expr.data(), expr.size()), options()) {}

@@ -7,8 +7,12 @@
 
 namespace shoal::serf {
 
-/// A bad expression matches nothing. An expression of letters, digits, '-' and '_' alone is a plain search and
-/// allocates nothing; others are compiled each time within a fixed memory budget.
+/// Letters, digits, '-' and '_' alone: no expression of RE2's is needed. Any other may cost a millisecond and more to
+/// compile, and many fit into a datagram: whoever asks has to ration them.
+[[nodiscard]] bool is_plain(std::string_view expr);
+
+/// A bad expression matches nothing. A plain one is searched for as it is and allocates nothing; others are compiled
+/// each time within a fixed memory budget.
 [[nodiscard]] bool tag_matches(std::string_view expr, std::string_view value);
 
 /// The same, compiled once for many values.

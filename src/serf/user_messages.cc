@@ -90,7 +90,9 @@ bool Node::user_event(Instant now, std::string_view name, Bytes payload, bool co
 
 void Node::on_query_message(Bytes payload, bool via_stream) {
   wire::Query query;
-  if (!wire::decode(payload.subspan(1), query)) return void(++counters_.malformed);
+  // Nobody sends one that could not be gossiped; and the filters in it would be work without end.
+  const bool fits = payload.size() <= swim::BroadcastQueue::kMessageBytesMax;
+  if (!fits || !wire::decode(payload.subspan(1), query)) return void(++counters_.malformed);
   const bool direct = (query.flags & wire::kQueryFlagNoBroadcast) != 0;
   // A direct query neither moves our clock nor is judged by it: its receiver looks at what it says.
   if (!direct) {
@@ -104,7 +106,22 @@ void Node::on_query_message(Bytes payload, bool via_stream) {
   deliver_query(query, via_stream);
 }
 
-bool Node::filters_match(const wire::Query& query) const {
+bool Node::may_compile() {
+  const auto more = static_cast<std::uint64_t>((now_ - expressions_at_) / kExpressionPause);
+  if (more > 0) {
+    expressions_ =
+        more >= kExpressionsMax - expressions_ ? kExpressionsMax : expressions_ + static_cast<std::uint32_t>(more);
+    expressions_at_ = now_;
+  }
+  if (expressions_ == 0) {
+    ++counters_.filters_refused;
+    return false;
+  }
+  --expressions_;
+  return true;
+}
+
+bool Node::filters_match(const wire::Query& query) {
   if (query.filters.empty()) return true;
   const swim::Record& self = swim_.self();
   wire::FilterReader filters(query.filters);
@@ -114,6 +131,7 @@ bool Node::filters_match(const wire::Query& query) const {
         if (!filters.names(name())) return false;
         break;
       case wire::FilterReader::Kind::kTag:
+        if (!is_plain(filters.tag().expr) && !may_compile()) return false;
         if (!tag_matches(filters.tag().expr, wire::tag_value(self.meta(), filters.tag().tag))) return false;
         break;
       case wire::FilterReader::Kind::kUnknown: return false;

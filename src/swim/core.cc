@@ -85,6 +85,7 @@ void Core::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& 
   out_ = &out;
   sender_ = from;
   in_datagram_ = true;
+  answers_ = 0;
   ++counters_.packets_in;
   switch (opener_.open(datagram, *this, security_)) {
     case wire::PacketFault::kNone: break;
@@ -97,6 +98,7 @@ void Core::on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& 
     case wire::PacketFault::kBadCompress: refuse(Refusal::kBadCompress); break;
     case wire::PacketFault::kTruncatedCompound:
     case wire::PacketFault::kEmptyPart:
+    case wire::PacketFault::kTooMany:
     case wire::PacketFault::kTooDeep: refuse(Refusal::kBadCompound); break;
     case wire::PacketFault::kUnsupported: refuse(Refusal::kUnsupported); break;
     case wire::PacketFault::kCount: SHOAL_UNREACHABLE();
@@ -145,6 +147,16 @@ Endpoint Core::source_or_sender(Bytes addr, std::uint16_t port) const {
   return ip && port != 0 ? Endpoint{*ip, port} : sender_;
 }
 
+// Whether one more message of the datagram in hand may be answered by a datagram.
+bool Core::may_answer() {
+  if (answers_ == kAnswersMax) {
+    refuse(Refusal::kTooManyProbes);
+    return false;
+  }
+  ++answers_;
+  return true;
+}
+
 void Core::on_ping(Bytes body) {
   wire::Ping ping;
   if (!wire::decode(body, ping)) return refuse(Refusal::kMalformed);
@@ -154,6 +166,7 @@ void Core::on_ping(Bytes body) {
     if (allowed(reply_to.addr)) upper_.on_stranger_ping(reply_to);
     return;
   }
+  if (!may_answer()) return;
   std::array<std::uint8_t, kPingPayloadBytesMax> payload_memory;
   ByteWriter payload(payload_memory);
   upper_.write_ping_payload(payload);
@@ -172,6 +185,7 @@ void Core::on_indirect_ping(Bytes body) {
   const auto target = IpAddress::from_raw(ind.target);
   if (!target) return refuse(Refusal::kBadAddress);
   if (errands_.full()) return refuse(Refusal::kTooManyProbes);
+  if (!may_answer()) return;
   const std::uint32_t seq_no = ++seq_no_;
   std::array<std::uint8_t, 768> memory;
   ByteWriter writer(memory);
@@ -311,6 +325,7 @@ void Core::rename(Instant now, const NodeName& name, Outbox& out) {
   SHOAL_ASSERT(self_ != kNoSlot && !leaving() && members_.find(name.view()) == kNoSlot);
   out_ = &out;
   const Profile profile = members_[self_].profile;
+  if (incarnation_ == kIncarnationMax) incarnation_ = 0;  // The new name has not had any.
   forget_own_news();
   members_.erase(self_);
   options_.name = name;

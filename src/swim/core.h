@@ -77,7 +77,7 @@ enum class Refusal : std::uint8_t {
   kTooManyStreams,
   kBadStream,  // Undecodable, encrypted, or too large.
   kStreamTimeout,
-  kTooManyProbes,  // Indirect pings in progress for others: full.
+  kTooManyProbes,  // Indirect pings in progress for others: full. Or a datagram that asks for more than kAnswersMax.
   kCount,
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
@@ -123,6 +123,9 @@ class Upper {
   virtual void on_ping_payload(const Record& record, Duration rtt, Bytes payload) = 0;
   /// A probed member answers over TCP alone: datagrams to it or from it are lost. Told at each such probe.
   virtual void on_datagrams_blocked(const Record& record) = 0;
+  /// What we have to say about ourselves needs an incarnation beyond the last there is, and nobody would believe
+  /// another: under this name we are not heard any more. Rename us when the input is over.
+  virtual void on_incarnations_spent() = 0;
   virtual void on_join_result(const JoinResult& result) = 0;
   /// A ping for another name came to our address, or one for us from a node that we do not know: `source` remembers who
   /// was here before us, and knows a cluster that we do not.
@@ -148,8 +151,9 @@ class Core final : private wire::MessageSink {
 
   // Inputs.
   void on_packet(Instant now, const Endpoint& from, Bytes datagram, Outbox& out);
-  /// Somebody connected to us: whether there is room. With room, `stream` is its name from now on.
-  [[nodiscard]] bool on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream);
+  /// Somebody connected to us: whether there is room. With room, `stream` is its name from now on. When all places are
+  /// taken, one that has said nothing for kSilenceMax is closed for it: an honest peer speaks as soon as it is there.
+  [[nodiscard]] bool on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream, Outbox& out);
   void on_stream_connected(Instant now, StreamId stream, Outbox& out);
   void on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& out);
   /// Closed by the peer, could not connect, or finished. Unknown ids are ignored.
@@ -215,9 +219,16 @@ class Core final : private wire::MessageSink {
     bool nack = false;
   };
   static constexpr std::size_t kErrandsMax = 256;
+  static constexpr std::uint32_t kIncarnationMax = ~std::uint32_t{0};  // Only a forged message brings anybody there.
+  /// Answers to one datagram: pings, pings for others, and suspicions that are refuted to the sender's face. Nobody
+  /// sends more than one ping and one suspicion together. Without a bound 120 compressed bytes would be answered by 160
+  /// datagrams, to whomever they name, and each would carry off a transmission of the news that waits.
+  static constexpr std::size_t kAnswersMax = 4;
   /// Own streams that push/pulls leave free, for TCP pings and user messages: seeds that swallow everything must not
   /// take those too.
   static constexpr std::size_t kStreamsKept = 3;
+
+  static constexpr Duration kSilenceMax = 1s;
 
   struct Session {
     enum class Kind : std::uint8_t { kFree, kInbound, kPushPull, kPing, kUser };
@@ -226,6 +237,7 @@ class Core final : private wire::MessageSink {
     StreamId id = 0;
     Endpoint peer;
     Instant deadline = kNever;
+    Instant heard{};  // When it last said something; inbound ones alone.
     bool join = false;
     bool finishing = false;  // All is said; waiting for the shell's close.
     std::uint32_t seq_no = 0;
@@ -245,6 +257,7 @@ class Core final : private wire::MessageSink {
   void begin(Instant now);
   void on_message(wire::MessageType type, Bytes body) override;
   void on_ping(Bytes body);
+  [[nodiscard]] bool may_answer();
   void on_indirect_ping(Bytes body);
   void on_ack(Bytes body);
   void on_nack(Bytes body);
@@ -291,6 +304,7 @@ class Core final : private wire::MessageSink {
   // streams.cc
   [[nodiscard]] Session* free_session(bool inbound, bool is_push_pull);
   [[nodiscard]] Session* session(StreamId id);
+  void close_silent();
   Session* connect(const Endpoint& to, Session::Kind kind, Instant deadline);
   void free_up(Session& session);
   void close(Session& session);
@@ -314,6 +328,7 @@ class Core final : private wire::MessageSink {
   Outbox* out_ = nullptr;  // Valid during an input or command.
   Endpoint sender_;        // Of the datagram in hand.
   bool in_datagram_ = false;
+  std::size_t answers_ = 0;  // To the datagram in hand.
   bool in_join_answer_ = false;
 
   Members members_;

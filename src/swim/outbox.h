@@ -35,8 +35,8 @@ struct StreamEffect {
 
 class Outbox {
  public:
-  // Packets of one call: gossip to a few nodes, a probe with its helpers, and an answer for each part of a compound of
-  // pings (at most 127). What does not fit is dropped and counted, as the network may do at any time.
+  // Packets of one call: gossip to a few nodes, a probe with its helpers, and answers to all the queries of a datagram,
+  // by way of others too. What does not fit is dropped and counted, as the network may do at any time.
   static constexpr std::size_t kPacketsMax = 160;
   static constexpr std::size_t kPacketBytesMax = 1792;  // The longest message with CRC, encryption and label.
   static constexpr std::size_t kStreamEffectsMax = 128;

@@ -106,9 +106,27 @@ void Core::start_tcp_ping(const Endpoint& to, std::string_view node) {
   s->out_size = wire::seal_stream(writer.written(), options_.compress, s->out.bytes(), security_);
 }
 
-bool Core::on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream) {
+// Room for one more, if somebody holds a place and has not said all that it came for: who has is being answered.
+void Core::close_silent() {
+  Session* silent = nullptr;
+  for (Session& s : sessions_) {
+    if (s.kind != Session::Kind::kInbound || s.finishing || now_ - s.heard < kSilenceMax) continue;
+    if (silent == nullptr || s.heard < silent->heard) silent = &s;
+  }
+  if (silent == nullptr) return;
+  refuse(Refusal::kStreamTimeout);
+  close(*silent);
+}
+
+bool Core::on_stream_accepted(Instant now, const Endpoint& from, StreamId& stream, Outbox& out) {
   begin(now);
   Session* s = free_session(true, false);
+  if (s == nullptr) {
+    out_ = &out;
+    close_silent();
+    out_ = nullptr;
+    s = free_session(true, false);
+  }
   if (s == nullptr || self_ == kNoSlot) {
     refuse(Refusal::kTooManyStreams);
     return false;
@@ -117,6 +135,7 @@ bool Core::on_stream_accepted(Instant now, const Endpoint& from, StreamId& strea
   s->id = stream = ++last_stream_;
   s->peer = from;
   s->deadline = now + options_.timing.tcp_timeout;
+  s->heard = now;
   s->reader = wire::StreamReader(inflate_.bytes(), security_, wire::StreamSide::kInitiator, s->in.size());
   return true;
 }
@@ -177,6 +196,7 @@ void Core::on_stream_bytes(Instant now, StreamId stream, Bytes bytes, Outbox& ou
   Session* s = session(stream);
   if (s == nullptr || s->finishing) return;
   out_ = &out;
+  s->heard = now;
   if (bytes.size() > s->in.size() - s->in_size) {
     refuse(Refusal::kBadStream);
     fail(*s, "the peer's state is larger than gossip.members_max allows");
@@ -245,7 +265,11 @@ void Core::answer_error(Session& s, std::string_view text) {
   wire::encode(writer, wire::Err{text});
   const StreamId id = s.id;
   write_sealed(s, writer.written());
-  if (Session* still = session(id)) finish(*still);
+  Session* still = session(id);
+  if (still == nullptr) return;
+  finish(*still);
+  // It is short, and whoever needs no key to be told so must not hold a place for it.
+  still->deadline = earlier(still->deadline, now_ + kSilenceMax);
 }
 
 void Core::on_stream_message(Session& s) {

@@ -45,6 +45,7 @@ void Core::send_alive(const Endpoint& to, const Record& record) {
 }
 
 void Core::announce_self() {
+  if (incarnation_ == kIncarnationMax) return upper_.on_incarnations_spent();
   const Record& self = members_[self_];
   const Text name = self.name;
   const Profile profile = self.profile;  // Held: what is said may take its place.
@@ -60,6 +61,7 @@ void Core::forget_own_news() {
 }
 
 void Core::refute(std::uint32_t accused) {
+  if (accused == kIncarnationMax || incarnation_ == kIncarnationMax) return upper_.on_incarnations_spent();
   if (accused >= ++incarnation_) incarnation_ = accused + 1;
   Record& self = members_[self_];
   self.incarnation = incarnation_;
@@ -143,7 +145,7 @@ void Core::apply_suspect(const wire::Suspect& s) {
     // We have refuted that already, and whoever says it has not heard. memberlist leaves it at that, and the member is
     // failed where gossip happened to miss (seen in simulation: the accuser pings us, is answered, and buries us).
     // Told to its face: gossip picks anybody, and nobody passes on what he knows.
-    if (slot == self_ && !leaving() && in_datagram_) send_alive(sender_, record);
+    if (slot == self_ && !leaving() && in_datagram_ && may_answer()) send_alive(sender_, record);
     return;
   }
 

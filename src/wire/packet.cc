@@ -34,6 +34,7 @@ std::string_view to_text(PacketFault fault) {
     case PacketFault::kTruncatedCompound: return "truncated_compound";
     case PacketFault::kEmptyPart: return "empty_part";
     case PacketFault::kTooDeep: return "too_deep";
+    case PacketFault::kTooMany: return "too_many";
     case PacketFault::kUnsupported: return "unsupported";
     case PacketFault::kCount: break;
   }
@@ -55,6 +56,7 @@ PacketFault PacketOpener::open(Bytes datagram, MessageSink& sink, const Security
     if (fault != PacketFault::kNone) return fault;
   }
   inflated_used_ = 0;
+  messages_ = 0;
   if (datagram[0] == byte_of(MessageType::kHasCrc) && datagram.size() >= kCrcHeaderBytes) {
     ByteReader header(datagram.subspan(1));
     const std::uint32_t expected = header.u32();
@@ -91,7 +93,11 @@ PacketFault PacketOpener::dispatch(Bytes message, MessageSink& sink, int depth) 
     case MessageType::kAlive:
     case MessageType::kDead:
     case MessageType::kUser:
-    case MessageType::kNack: sink.on_message(type, body); return PacketFault::kNone;
+    case MessageType::kNack:
+      if (messages_ == kMessagesMax) return PacketFault::kTooMany;
+      ++messages_;
+      sink.on_message(type, body);
+      return PacketFault::kNone;
     case MessageType::kCompound: return open_compound(body, sink, depth);
     case MessageType::kCompress: return open_compressed(body, sink, depth);
     case MessageType::kPushPull:

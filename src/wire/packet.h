@@ -37,6 +37,7 @@ enum class PacketFault : std::uint8_t {
   kTruncatedCompound,  // The parts that were whole have been delivered.
   kEmptyPart,          // A part of a compound, or what was compressed, has no byte.
   kTooDeep,            // Nesting over kDepthMax.
+  kTooMany,            // Messages over kMessagesMax; the first of them have been delivered.
   kUnsupported,        // A type that may not stand here, or that nobody knows; a label.
   kCount,
 };
@@ -55,6 +56,9 @@ class MessageSink {
 class PacketOpener {
  public:
   static constexpr int kDepthMax = 8;
+  /// Of one datagram, all levels together: as many as one compound holds. Compounds in compounds could make a million
+  /// of a few kilobytes.
+  static constexpr std::size_t kMessagesMax = 255;
 
   /// `inflate_bytes_max` bounds what one datagram may decompress to, all levels together. Reserved once, as are 64 kB
   /// for what is decrypted.
@@ -74,6 +78,7 @@ class PacketOpener {
   Buffer decrypted_;
   Buffer inflated_;
   std::size_t inflated_used_ = 0;
+  std::size_t messages_ = 0;
 };
 
 /// Collects messages and makes one datagram of them. REQUIRES in all: no message is empty.

@@ -137,11 +137,18 @@ class NameRun {
       return order != 0 ? order < 0 : a.node.data() < b.node.data();
     });
   }
-  template <typename F>
-  void for_each_of(Name node, F&& f) {
+  /// The first entry of this name, none = nullptr. What it is told holds for the others of the name, too, after
+  /// share(): a look-up that went to each of them would be work of the square of a list with one name all over.
+  [[nodiscard]] Entry* first_of(Name node) {
     const auto end = entries_.begin() + size_;
-    auto entry = std::lower_bound(entries_.begin(), end, node, [](const Entry& e, Name n) { return e.node < n; });
-    for (; entry != end && entry->node == node; ++entry) f(*entry);
+    const auto entry = std::lower_bound(entries_.begin(), end, node, [](const Entry& e, Name n) { return e.node < n; });
+    return entry != end && entry->node == node ? &*entry : nullptr;
+  }
+  template <typename F>
+  void share(F&& f) {
+    for (std::size_t i = 1; i < size_; ++i) {
+      if (entries_[i].node == entries_[i - 1].node) f(entries_[i - 1], entries_[i]);
+    }
   }
   template <typename F>
   void for_each(F&& f) const {
@@ -157,9 +164,10 @@ void tell_left_run(NameRun& run, Bytes statuses, SerfStateVisitor& visitor) {
   if (run.empty()) return;
   run.sort();
   const bool whole = for_each_status(statuses, [&](Name node, std::uint64_t ltime) {
-    run.for_each_of(node, [&](NameRun::Entry& entry) { entry.ltime = ltime; });
+    if (NameRun::Entry* entry = run.first_of(node)) entry->ltime = ltime;
   });
   SHOAL_ASSERT(whole);
+  run.share([](const NameRun::Entry& from, NameRun::Entry& to) { to.ltime = from.ltime; });
   run.for_each([&](const NameRun::Entry& entry) { visitor.on_status(entry.node, entry.ltime, true); });
   run.clear();
 }
@@ -167,9 +175,11 @@ void tell_left_run(NameRun& run, Bytes statuses, SerfStateVisitor& visitor) {
 void tell_other_run(NameRun& run, Bytes lefts, SerfStateVisitor& visitor) {
   if (run.empty()) return;
   run.sort();
-  const bool whole =
-      for_each_left(lefts, [&](Name node) { run.for_each_of(node, [](NameRun::Entry& entry) { entry.left = true; }); });
+  const bool whole = for_each_left(lefts, [&](Name node) {
+    if (NameRun::Entry* entry = run.first_of(node)) entry->left = true;
+  });
   SHOAL_ASSERT(whole);
+  run.share([](const NameRun::Entry& from, NameRun::Entry& to) { to.left = from.left; });
   run.for_each([&](const NameRun::Entry& entry) {
     if (!entry.left) visitor.on_status(entry.node, entry.ltime, false);
   });

@@ -27,6 +27,7 @@ struct Model {
     if (depth > wire::PacketOpener::kDepthMax) return fault(PacketFault::kTooDeep);
     const auto type = static_cast<MessageType>(bytes[0]);
     const bool plain = type <= MessageType::kDead || type == MessageType::kUser || type == MessageType::kNack;
+    if (plain && out.size() == wire::PacketOpener::kMessagesMax) return fault(PacketFault::kTooMany);
     if (plain) return out.push_back(bytes);
     if (type == MessageType::kCompress) compressed = true;
     if (type != MessageType::kCompound) return fault(PacketFault::kUnsupported);

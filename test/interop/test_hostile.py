@@ -3,6 +3,8 @@ import json
 import os
 import random
 import socket
+import threading
+import time
 
 from gossip_peer import Peer
 from gossip_wire import (ALIVE, COMPOUND, DEAD, PING, PUSH_PULL, SUSPECT, USER, VERSIONS, announce, compound, field,
@@ -69,6 +71,69 @@ def test_hostile_announcements_put_nothing_unexpected_on_the_admin_socket(scene)
           "a command for another pool")
     still_serves(haproxy, proxy, [good])
     peer.close()
+
+
+@test(seconds=60)
+def test_pings_from_nobody_do_not_take_the_streams_that_a_join_needs(scene):
+    """Each names a place that takes every connection and never says a word: one exchange with it lasts 10 s."""
+    seed = free_port()
+    lone = scene.member("lone", join=[f"127.0.0.1:{seed}"])
+    holes = [socket.create_server(("127.0.0.1", 0), backlog=16) for _ in range(8)]
+    stop = threading.Event()
+
+    def ping_on():
+        with sender() as out:
+            while not stop.is_set():
+                for hole in holes:
+                    out.sendto(message(PING, {"Node": "another", "SeqNo": 1, "SourceAddr": bytes([127, 0, 0, 1]),
+                                              "SourceNode": "nobody", "SourcePort": hole.getsockname()[1]}),
+                               ("127.0.0.1", lone.port))
+                stop.wait(0.1)
+    pinging = threading.Thread(target=ping_on)
+    pinging.start()
+    try:
+        time.sleep(8)
+        held = 0
+        for hole in holes:
+            hole.setblocking(False)
+            while True:
+                try:
+                    hole.accept()[0].close()
+                    held += 1
+                except BlockingIOError:
+                    break
+        check(1 <= held <= 2, f"{held} exchanges at once with who pings from nowhere")
+        peer = Peer("seed", seed)
+        wait_until(lambda: peer.heard and "seed" in lone.members(), 10, "the seed is found all the same")
+        peer.close()
+    finally:
+        stop.set()
+        pinging.join()
+        for hole in holes:
+            hole.close()
+
+
+@test(seconds=60)
+def test_connections_that_say_nothing_do_not_shut_out_a_join(scene):
+    lone = scene.member("lone")
+    wait_until(lambda: lone.status_of("lone") == "alive", 10, "it runs")
+    idle = []
+    for _ in range(40):
+        idle.append(socket.create_connection(("127.0.0.1", lone.port), timeout=5))
+    time.sleep(1.2)
+    peer = Peer("late", free_port())
+    peer.join(lone.port, timeout=3)
+    lone.wait_status("late", "alive", 3)
+    # And a single byte of garbage is answered and no longer held for.
+    for _ in range(16):
+        idle.append(socket.create_connection(("127.0.0.1", lone.port), timeout=5))
+        idle[-1].sendall(b"\x0a\0\0\0\x20")
+    time.sleep(1.5)
+    other = Peer("later", free_port())
+    other.join(lone.port, timeout=3)
+    lone.wait_status("later", "alive", 3)
+    for one in (peer, other, *idle):
+        one.close()
 
 
 @test(seconds=120)

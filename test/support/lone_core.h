@@ -109,7 +109,9 @@ class LoneCore final : public swim::Upper {
   /// Somebody connects; 0 when there is no room.
   swim::StreamId accept(const Endpoint& from = peer(99, 40000)) {
     swim::StreamId id = 0;
-    return core.on_stream_accepted(now, from, id) ? id : 0;
+    const bool taken = core.on_stream_accepted(now, from, id, out_);
+    drain();
+    return taken ? id : 0;
   }
   void connected(swim::StreamId id) {
     core.on_stream_connected(now, id, out_);
@@ -159,6 +161,7 @@ class LoneCore final : public swim::Upper {
   void on_foreign(const Endpoint& from, swim::Refusal why) override {
     tell("foreign", to_text(from).view(), swim::to_text(why));
   }
+  void on_incarnations_spent() override { tell("spent", {}); }
   void on_stranger_ping(const Endpoint& source) override { tell("stranger", to_text(source).view()); }
   void add_broadcasts(wire::PacketSealer& sealer, std::size_t budget, std::size_t overhead) override {
     budgets.emplace_back(budget, overhead);

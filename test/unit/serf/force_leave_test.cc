@@ -147,7 +147,8 @@ TEST_CASE("when it is said of us while we are here we contradict, and are not pr
   CHECK(me.left);
 }
 
-TEST_CASE("a leave with the very time of our own join is contradicted once: who heard it first does not take the join") {
+TEST_CASE(
+    "a leave with the very time of our own join is contradicted once: who heard it first does not take the join") {
   LoneNode me;
   me.know("b", 2);
   me.command([&] { me.node.join(me.now, peer(2), me.out()); });
@@ -186,6 +187,54 @@ TEST_CASE("a member that is pruned here and lives on in swim: nothing that comes
   CHECK(me.status("me") == "alive");
   me.hear(test::alive({70, "b", peer(2)}));
   CHECK(me.status("b") != "unknown");  // Back from the dead it is a new member.
+}
+
+TEST_CASE("nobody is pruned whom swim has alive, whenever the reaper comes by") {
+  for (Duration before = 0s; before < 15s; before += 1s) {
+    CAPTURE(before.count());
+    LoneNode me;
+    const auto answer_pings_for = [&me](Duration d) {
+      for (const Instant end = me.now + d; me.now < end;) {
+        const std::size_t sent = me.sent.size();
+        me.run_for(10ms);
+        for (std::size_t k = sent; k < me.sent.size(); ++k) {
+          if (me.sent[k].parts.empty() || !me.sent[k].parts[0].starts_with("ping")) continue;
+          me.hear(encoded(wire::Ack{test::number(me.sent[k].parts[0], 1), {}}), peer(2));
+          break;
+        }
+      }
+    };
+    me.know("b", 2);
+    answer_pings_for(before);
+    me.hear(user(encoded(wire::LeaveIntent{9, "b", true})));
+    me.forget();
+    answer_pings_for(40s);
+    CHECK(me.status("b") == "alive");
+    CHECK(me.events == Lines{"update b"});
+  }
+}
+
+TEST_CASE(
+    "who is to be pruned and is suspected meanwhile is pruned when it is dead, and a member again when it is not") {
+  for (const bool dies : {false, true}) {
+    CAPTURE(dies);
+    LoneNode me;
+    for (const std::uint8_t host : std::initializer_list<std::uint8_t>{2, 3, 4, 5}) {
+      me.know(std::string(1, static_cast<char>('a' + host - 1)), host);
+    }
+    me.run_for(7s);
+    me.hear(test::suspect(1, "b", "c"));
+    me.hear(user(encoded(wire::LeaveIntent{9, "b", true})));
+    me.run_for(9s);
+    if (dies) {
+      me.hear(test::dead(1, "b", "c"));
+      me.run_for(30s);
+      CHECK(me.status("b") == "unknown");
+    } else {
+      me.hear(test::alive({2, "b", peer(2)}));
+      CHECK(me.node.members().get("b") != nullptr);
+    }
+  }
 }
 
 TEST_CASE("a member that is to be pruned and lives on stays: it answers pings, so the word was not its own") {

@@ -501,5 +501,60 @@ TEST_CASE("a member with tags that are none, or too many for an answer, is no ha
   CHECK(me.status("me") == "alive");
 }
 
+// ---- A name that has no incarnation left
+
+TEST_CASE(
+    "news about us with the last incarnation there is cannot be contradicted under our name: we go on under another") {
+  constexpr std::uint32_t kLast = 0xffffffff;
+  struct {
+    const char* what;
+    Memory message;
+  } const rows[] = {{"a suspicion", test::suspect(kLast, "me", "b")},
+                    {"a death", test::dead(kLast, "me", "b")},
+                    {"an alive with tags that are not ours", test::alive({kLast, "me", peer(1), "forged"})}};
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    LoneNode me(test::Tags{{"role", "task"}});
+    me.know("b", 2);
+    me.hear(row.message);
+    REQUIRE(me.renames.size() == 1);
+    const std::string name(me.node.name());
+    CHECK(me.renames == Lines{"me " + name});
+    CHECK(me.status(name) == "alive");
+    CHECK(me.status("me") == "unknown");
+    CHECK(only(me.ask(), "alive 2 " + name).size() == 1);
+    CHECK(wire::tag_value(me.node.swim().self().meta(), "role") == "task");
+    me.hear(row.message);  // Nobody of ours any more.
+    CHECK(me.node.name() == name);
+    me.hear(test::suspect(2, name, "b"));
+    CHECK(only(me.ask(), "alive 3 " + name).size() == 1);
+  }
+}
+
+TEST_CASE("the last incarnation can be ours, and what we have to say after it we say under another name") {
+  constexpr std::uint32_t kLast = 0xffffffff;
+  LoneNode me;
+  me.know("b", 2);
+  me.hear(test::suspect(kLast - 1, "me", "b"));
+  CHECK(me.renames.empty());
+  CHECK(only(me.ask(), "alive 4294967295 me").size() == 1);
+  const Memory meta = LoneNode::encode_tags({{"state", "ready"}});
+  me.command([&] { me.node.set_meta(me.now, meta, me.out()); });
+  REQUIRE(me.renames.size() == 1);
+  const std::string name(me.node.name());
+  CHECK(only(me.ask(), "alive 1 " + name + " 10.0.0.1:7946 meta " + test::to_hex(meta)).size() == 1);
+  CHECK(me.status(name) == "alive");
+}
+
+TEST_CASE("who leaves does not take another name for it") {
+  LoneNode me;
+  me.know("b", 2);
+  me.command([&] { me.node.leave(me.now, me.out()); });
+  me.hear(test::suspect(0xffffffff, "me", "b"));
+  CHECK(me.renames.empty());
+  me.run_for(10s);
+  CHECK(me.left);
+}
+
 }  // namespace
 }  // namespace shoal::serf

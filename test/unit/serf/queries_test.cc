@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+
 #include "serf/node.h"
 #include "support/lone_node.h"
 #include "wire/msgpack.h"
@@ -53,6 +55,35 @@ Memory filters(const std::vector<Memory>& blobs) {
   }
   memory.resize(out.size());
   return memory;
+}
+
+TEST_CASE("filters that cost much are looked at in bounded time, and plain ones always") {
+  LoneNode me(test::Tags{{"role", "task"}});
+  // Each costs RE2 milliseconds, and matches.
+  const Memory costly = filters(std::vector<Memory>(40, tag_blob("zone", "\\pL|\\PN|")));
+  REQUIRE(costly.size() < 1300);
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint32_t i = 0; i < 500; ++i) me.hear(user(query({.ltime = 1, .id = i, .filters = costly})));
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));  // 12 s, were all compiled.
+  CHECK(me.node.counters().filters_refused >= 490);
+  me.forget();
+  me.hear(user(query({.ltime = 1, .id = 1000, .filters = filters({tag_blob("role", "^task$")})})));
+  CHECK(me.queries.empty());
+  me.hear(user(query({.ltime = 1, .id = 1001, .filters = filters({tag_blob("role", "task")})})));
+  CHECK(me.queries.size() == 1);
+  me.run_for(1s);
+  me.hear(user(query({.ltime = 1, .id = 1002, .filters = filters({tag_blob("role", "^task$")})})));
+  CHECK(me.queries.size() == 2);
+}
+
+TEST_CASE("a query that could not be gossiped is none: nobody sends so long a one") {
+  LoneNode me(test::Tags{{"role", "task"}});
+  const Memory fits = query({.id = 1, .payload = std::string(1000, 'x')});
+  me.hear(user(fits));
+  CHECK(me.queries.size() == 1);
+  me.hear(user(query({.id = 2, .payload = std::string(1400, 'x')})));
+  CHECK(me.queries.size() == 1);
+  CHECK(me.node.counters().malformed == 1);
 }
 
 TEST_CASE("a query is for us when every filter lets us pass") {

@@ -143,6 +143,26 @@ TEST_CASE("the departed and those long dead hear no gossip, the lately dead do")
   for (const test::SentPacket& packet : me.sent) CHECK(packet.to != peer(3));
 }
 
+TEST_CASE("one datagram is answered by four at most, whatever it asks for and whomever it names") {
+  const Endpoint victim = peer(200);
+  for (const Memory& part :
+       {test::encoded(wire::Ping{1, "me"}), test::encoded(wire::Ping{1, "", victim.addr.raw(), 80}),
+        test::encoded(wire::IndirectPing{1, victim.addr.raw(), 80, "x"}), test::suspect(0, "me", "x")}) {
+    Memory datagram{7, 255};
+    for (int i = 0; i < 255; ++i) datagram.insert(datagram.end(), {0, static_cast<std::uint8_t>(part.size())});
+    for (int i = 0; i < 255; ++i) datagram.insert(datagram.end(), part.begin(), part.end());
+    LoneCore me;
+    me.know("b", 2);
+    me.hear(test::suspect(1, "b", "x"));
+    me.sent.clear();
+    for (int round = 1; round <= 2; ++round) {
+      me.hear(datagram);
+      CHECK(me.sent.size() == static_cast<std::size_t>(4 * round));
+    }
+    CHECK(me.core.counters().refused[static_cast<std::size_t>(Refusal::kTooManyProbes)] == 2 * 251);
+  }
+}
+
 TEST_CASE("no datagram, whatever is in it, does more than be counted") {
   LoneCore me;
   me.know("b", 2);

@@ -234,6 +234,27 @@ TEST_CASE("nesting is followed to depth 8 and not beyond") {
   }
 }
 
+TEST_CASE("one datagram has as many messages as one compound holds, however they are nested") {
+  Memory inner{7, 200};
+  for (int i = 0; i < 200; ++i) inner.insert(inner.end(), {0, 1});
+  inner.insert(inner.end(), 200, 8);
+  Memory datagram{7, 3};
+  for (int i = 0; i < 3; ++i) {
+    datagram.insert(datagram.end(),
+                    {static_cast<std::uint8_t>(inner.size() >> 8), static_cast<std::uint8_t>(inner.size())});
+  }
+  for (int i = 0; i < 3; ++i) datagram.insert(datagram.end(), inner.begin(), inner.end());
+  for (const Memory& form : {datagram, compressed(datagram)}) {
+    const Opened opened = open(Bytes(form));
+    CHECK(opened.fault == PacketFault::kTooMany);
+    CHECK(opened.messages.size() == PacketOpener::kMessagesMax);
+  }
+  PacketOpener opener;  // The next datagram has its own.
+  Sink sink;
+  CHECK(opener.open(inner, sink) == PacketFault::kNone);
+  CHECK(opener.open(inner, sink) == PacketFault::kNone);
+}
+
 TEST_CASE("what one datagram may unpack to is bounded, all parts together") {
   const Memory message(1'000, 8);
   const Memory small = compressed(message);

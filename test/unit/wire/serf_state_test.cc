@@ -185,5 +185,33 @@ TEST_CASE("lists longer than a run are put together rightly, and the longest in 
   CHECK_FALSE(read_serf_state(big_state(kSerfStateNamesMax + 1), counter));
 }
 
+TEST_CASE("a name that stands everywhere is told each time, and costs no more than as many names") {
+  // {StatusLTimes {a:5, a:6, b:7}, LeftMembers [a, a]}: the last time counts.
+  CHECK(heard(from_hex("0282 ac5374617475734c54696d6573 83a16105a16106a16207 ab4c6566744d656d62657273 92a161a161")) ==
+        "clocks 0 0 0\nleft a 6\nleft a 6\nstatus b 7\n");
+  CHECK(heard(from_hex("0282 ac5374617475734c54696d6573 83a16105a16106a16207 ab4c6566744d656d62657273 91a162")) ==
+        "clocks 0 0 0\nleft b 7\nstatus a 5\nstatus a 6\n");
+  class Told final : public SerfStateVisitor {
+   public:
+    void on_clocks(const SerfStateClocks&) override {}
+    void on_status(std::string_view, std::uint64_t, bool left) override { ++(left ? lefts : others); }
+    void on_event(const UserEvent&) override {}
+    std::size_t lefts = 0, others = 0;
+  };
+  Memory memory(kSerfStateNamesMax * std::size_t{8});
+  ByteWriter out(memory);
+  SerfStateWriter writer(out, {}, kSerfStateNamesMax, kSerfStateNamesMax);
+  for (std::uint32_t i = 0; i < kSerfStateNamesMax; ++i) writer.status("a", 1);
+  for (std::uint32_t i = 0; i < kSerfStateNamesMax; ++i) writer.left("a");
+  REQUIRE(out.ok());
+  const auto begin = std::chrono::steady_clock::now();
+  Told told;
+  CHECK(read_serf_state(out.written(), told));
+  CHECK(told.lefts == kSerfStateNamesMax);
+  CHECK(told.others == 0);
+  // 45 s when each look-up went to every entry of the name.
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(15));
+}
+
 }  // namespace
 }  // namespace shoal::wire
