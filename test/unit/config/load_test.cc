@@ -445,7 +445,7 @@ TEST_CASE("serf's RPC is off, or at an address, with a key where others than thi
   CHECK_FALSE(rpc("bind = 'off'\n").bind.has_value());
   CHECK(to_text(*rpc("bind = '127.0.0.1'\n").bind).view() == "127.0.0.1:7373");
   CHECK(to_text(*rpc("bind = '[::1]:0'\n").bind).view() == "[::1]:0");
-  CHECK(rpc("bind = '0.0.0.0:7373'\nauth_key = 'secret'\n").auth_key == "secret");
+  CHECK(rpc("bind = '0.0.0.0:7373'\nauth_key = 'hunter2'\n").auth_key == "hunter2");
   const std::string open = error(sidecar("[rpc]\nbind = '0.0.0.0'\n"));
   CHECK(open.find("rpc.bind") != std::string::npos);
   CHECK(open.find("set rpc.auth_key, or bind 127.0.0.1") != std::string::npos);
@@ -455,10 +455,10 @@ TEST_CASE("serf's RPC is off, or at an address, with a key where others than thi
     CHECK(error(sidecar(std::string("[rpc]\n") + wrong)).find("127.0.0.1:7373") != std::string::npos);
   }
   CHECK(error(sidecar("[rpc]\nbind = '127.0.0.1'\nauth_key = ''\n")).find("1 to 255 bytes") != std::string::npos);
-  const Config alone = good(sidecar("[rpc]\nauth_key = 'secret'\n"));
+  const Config alone = good(sidecar("[rpc]\nauth_key = 'hunter2'\n"));
   REQUIRE(alone.warnings.size() == 1);
   CHECK(alone.warnings[0].find("rpc.bind is off") != std::string::npos);
-  CHECK(alone.warnings[0].find("secret") == std::string::npos);
+  CHECK(alone.warnings[0].find("hunter2") == std::string::npos);
 }
 
 TEST_CASE("the control socket is a path, an abstract name, or off") {

@@ -121,7 +121,7 @@ TEST_CASE("a secret of the wrong type is refused without being shown") {
 
 TEST_CASE("a setting of a later version is refused without showing its value") {
   const std::string key = problem("[etcd]\npassword = 'c2VjcmV0'\n");
-  CHECK(key.find("shoal.toml:2: etcd: this setting is not in this version") == 0);
+  CHECK(key.find("etcd: this setting is not in this version") != std::string::npos);
   CHECK(key.find("c2VjcmV0") == std::string::npos);
   CHECK(problem("[etcd]\nendpoints = ['x']\nprefix = '/x'\n").find("etcd: this setting is not in this version") !=
         std::string::npos);
