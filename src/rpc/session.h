@@ -46,7 +46,8 @@ class Session {
   [[nodiscard]] bool wants_bytes() const { return !closing_ && input_.size() < kRequestBytesMax; }
 
   /// The next request that the owner has to answer, or nullptr while there is none. What needs no owner (handshake,
-  /// auth, stream, monitor, stop, what is refused) has been answered. Its texts are borrowed until the next on_bytes.
+  /// auth, stream, monitor, stop, what is refused) has been answered. Its texts are borrowed until its answer or the
+  /// next on_bytes.
   [[nodiscard]] const Request* next();
   /// Of the request that `next` gave last. An empty error: done.
   void answer(std::string_view error) { answer(error, {}); }

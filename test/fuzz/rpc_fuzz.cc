@@ -24,8 +24,9 @@ void serve(rpc::Session& session, Run& run, Instant now) {
     run.served += std::to_string(static_cast<int>(request->command)) + ":" + std::to_string(request->seq) + ":" +
                   std::string(request->name) + std::string(request->node) + std::string(request->key) + " ";
     if (request->command == rpc::Command::kQuery) {
+      const std::vector<std::uint8_t> payload(request->payload.begin(), request->payload.end());
       session.answer_query(request->seq + 1, now + 1s);
-      (void)session.on_response(request->seq + 1, request->ack, "b", request->payload);
+      (void)session.on_response(request->seq + 1, request->ack, "b", payload);
     } else {
       session.answer("", [](std::vector<std::uint8_t>& out) {
         rpc::append(out, 1, [](ByteWriter& writer) { wire::msgpack::put_nil(writer); });
