@@ -162,22 +162,30 @@ class Rpc:
     # -- in
 
     def object(self, end):
+        ended, enough = False, 1  # So many bytes before it is worth another look, unless no more come.
         while True:
             try:
-                if self._at < len(self._got):
+                if len(self._got) - self._at >= enough or (ended and self._at < len(self._got)):
                     value, self._at = unpack(self._got, self._at)
                     return value
             except (IndexError, struct.error):
-                pass
-            self.socket.settimeout(max(0.001, end - time.monotonic()))
+                if ended:
+                    raise Closed("closed in the middle of something") from None
+                enough = 2 * (len(self._got) - self._at)
+            if ended:
+                raise Closed("closed")
+            left = max(0.001, end - time.monotonic())
+            self.socket.settimeout(left if enough == 1 else min(left, 0.02))
             try:
                 part = self.socket.recv(1 << 18)
             except ConnectionResetError:
                 part = b""
             except TimeoutError:
-                raise Silence(f"nothing came but {bytes(self._got[self._at:][:80])!r}") from None
-            if not part:
-                raise Closed("closed")
+                if time.monotonic() >= end:
+                    raise Silence(f"nothing came but {bytes(self._got[self._at:][:80])!r}") from None
+                enough = 1
+                continue
+            ended = not part
             del self._got[:self._at]
             self._got += part
             self._at = 0
