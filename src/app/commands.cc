@@ -142,11 +142,7 @@ config::Loaded load_settings(const Command& command, std::span<const std::string
     // Only here are both the wire's form and the operator's place of the value known, and files at hand.
     for (const config::Given& given : loaded.values) {
       Result<void> good;
-      if (given.setting->key == "node.tags") {
-        Tags tags = tags_of(loaded.config, "sidecar", "starting");
-        tags.emplace_back(announce::kWishTag, announce::to_text(announce::Wish::kDrain));
-        good = check_tags(tags);
-      }
+      if (given.setting->key == "node.tags") good = check_tags(loaded.config.node.tags);
       // Who only asks a running shoal has no need of its keys.
       if (given.setting->key == "gossip.keyring_file" && !config::asks_running(command.kind)) {
         if (const auto keys = load_gossip_keys(loaded.config.gossip); !keys.ok()) good = keys.error();

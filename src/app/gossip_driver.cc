@@ -67,15 +67,17 @@ std::size_t members_max(const config::Config& config) { return config.gossip.mem
 
 }  // namespace
 
-Tags tags_of(const config::Config& config, std::string_view role, std::string_view state) {
+Tags tags_of(std::span<const config::Tag> operators, std::string_view role, std::string_view state) {
   Tags tags = {{"role", std::string(role)},
                {"state", std::string(state)},
                {std::string(kShoalTag), std::string(kShoalTagValue)}};
-  for (const config::Tag& tag : config.node.tags) tags.emplace_back(tag.name, tag.value);
+  for (const config::Tag& tag : operators) tags.emplace_back(tag.name, tag.value);
   return tags;
 }
 
-Result<void> check_tags(const Tags& tags) {
+Result<void> check_tags(std::span<const config::Tag> operators) {
+  Tags tags = tags_of(operators, "sidecar", "starting");
+  tags.emplace_back(announce::kWishTag, announce::to_text(announce::Wish::kDrain));
   std::array<std::uint8_t, swim::kMetaBytesMax> memory;
   if (!encode_meta(tags, memory).empty()) return {};
   return Error{0, "all tags together, shoal's own included, have to fit into 512 bytes; shorten them"};
@@ -86,6 +88,7 @@ GossipDriver::GossipDriver(reactor::Loop& loop, const config::Config& config, Lo
       config_(config),
       log_(log),
       handler_(handler),
+      operator_tags_(config.node.tags),
       outbox_(members_max(config)),
       news_(members_max(config)),
       snapshot_(loop, log),
@@ -473,13 +476,11 @@ void GossipDriver::ask(const Question& question) {
     }
     case announce::Route::kBroadcast: {
       serf::QueryToken query = 0;
+      const std::span<const std::string_view> nodes(&question.node, question.node.empty() ? 0 : 1);
       drive([&](Instant now) {
-        query = node_->query(now,
-                             {.name = question.query,
-                              .payload = question.payload,
-                              .timeout = question.timeout,
-                              .node_filter = question.node},
-                             outbox_);
+        query = node_->query(
+            now, {.name = question.query, .payload = question.payload, .timeout = question.timeout, .nodes = nodes},
+            outbox_);
       });
       if (questions_.full()) questions_.erase(0);
       questions_.push_back({query, question.token});
@@ -503,9 +504,11 @@ void GossipDriver::send_question(const Question& question, serf::Route route) {
   questions_.push_back({query, question.token});
 }
 
-void GossipDriver::answer(std::uint64_t ref, Bytes payload) {
-  if (ref == 0 || ref + kRefsMax <= last_ref_) return;  // Overwritten: it is long past its deadline.
-  drive([&](Instant now) { static_cast<void>(node_->respond(now, refs_[ref % kRefsMax], payload, outbox_)); });
+bool GossipDriver::answer(std::uint64_t ref, Bytes payload) {
+  if (ref == 0 || ref + kRefsMax <= last_ref_) return false;  // Overwritten: it is long past its deadline.
+  bool sent = false;
+  drive([&](Instant now) { sent = node_->respond(now, refs_[ref % kRefsMax], payload, outbox_); });
+  return sent;
 }
 
 void GossipDriver::push_pull(const Endpoint& to) {

@@ -48,6 +48,22 @@ class GossipHandler {
   ~GossipHandler() = default;
 };
 
+/// Who hears gossip's news beside the role's app: serf's RPC. Called at the end of a turn, each time before the
+/// handler.
+class GossipListener {
+ public:
+  /// `member` is null for a reaped one.
+  virtual void on_member(serf::MemberEventKind kind, std::string_view name, const serf::Member* member) = 0;
+  virtual void on_user_event(serf::LamportTime ltime, std::string_view name, Bytes payload, bool coalesce) = 0;
+  virtual void on_query(std::uint64_t ref, const serf::QueryEvent& query) = 0;
+  /// An ack or an answer; true: to a query of this listener's own.
+  virtual bool on_response(const serf::ResponseEvent& response) = 0;
+  virtual void on_join(const serf::JoinEvent& join) = 0;
+
+ protected:
+  ~GossipListener() = default;
+};
+
 /// A question to one node.
 struct Question {
   std::uint64_t token = 0;
@@ -66,9 +82,9 @@ inline constexpr std::string_view kShoalTag = "shoal";
 inline constexpr std::string_view kShoalTagValue = "1";
 
 /// The own tags and the operator's, of a node in this state.
-[[nodiscard]] Tags tags_of(const config::Config& config, std::string_view role, std::string_view state);
-/// The tags have to fit into a member's 512 bytes.
-[[nodiscard]] Result<void> check_tags(const Tags& tags);
+[[nodiscard]] Tags tags_of(std::span<const config::Tag> operators, std::string_view role, std::string_view state);
+/// All tags together have to fit into a member's 512 bytes, whatever its state.
+[[nodiscard]] Result<void> check_tags(std::span<const config::Tag> operators);
 
 class GossipDriver final : private reactor::StreamHandler {
  public:
@@ -86,7 +102,8 @@ class GossipDriver final : private reactor::StreamHandler {
 
   void set_tags(const Tags& tags);
   void ask(const Question& question);
-  void answer(std::uint64_t ref, Bytes payload);
+  /// False: too large, too late, or answered before.
+  bool answer(std::uint64_t ref, Bytes payload);
   /// Anti-entropy with one address, for a query from a node that we do not know yet.
   void push_pull(const Endpoint& to);
   void leave();
@@ -103,6 +120,17 @@ class GossipDriver final : private reactor::StreamHandler {
   [[nodiscard]] bool force_leave(std::string_view node, bool prune);
   /// False: larger than serf::kUserEventLimit, or without a name.
   [[nodiscard]] bool user_event(std::string_view name, Bytes payload, bool coalesce);
+  /// The listener hears of what comes back. 0 = too large.
+  [[nodiscard]] serf::QueryToken query(const serf::QueryParams& params);
+  /// As serf's own `join`, once. The listener hears how it ended.
+  void join(const Endpoint& to, bool replay);
+  /// Changes the operator's tags of this node until its end: deletes, then sets. The role's app tells the others, by
+  /// set_tags. The error says which tag is wrong; then nothing has changed.
+  [[nodiscard]] Result<void> change_tags(std::span<const std::string_view> without,
+                                         std::span<const std::pair<std::string_view, std::string_view>> with);
+  [[nodiscard]] std::span<const config::Tag> operator_tags() const { return operator_tags_; }
+  /// Null: nobody. It outlives this, or takes itself away.
+  void set_listener(GossipListener* listener) { listener_ = listener; }
   /// One line about what came and could not be used; nothing when all was well.
   void log_refused();
 
@@ -151,7 +179,7 @@ class GossipDriver final : private reactor::StreamHandler {
   void tell_rename(const serf::RenameEvent& rename);
   void tell_blocked(const serf::BlockedEvent& blocked);
   void tell_foreign(const serf::ForeignEvent& foreign);
-  void tell_user_event(serf::LamportTime ltime, std::string_view name, Bytes payload);
+  void tell_user_event(serf::LamportTime ltime, std::string_view name, Bytes payload, bool coalesce);
   void give_user_events();
   void give_responses();
   void on_member(const serf::MemberEvent& event);
@@ -173,6 +201,8 @@ class GossipDriver final : private reactor::StreamHandler {
   const config::Config& config_;
   Log& log_;
   GossipHandler& handler_;
+  GossipListener* listener_ = nullptr;
+  std::vector<config::Tag> operator_tags_;
   Endpoint bound_;
   Endpoint advertise_;
   std::function<void()> address_ready_;

@@ -4,6 +4,7 @@
 
 #include "app/gossip_driver.h"
 #include "app/gossip_keys.h"
+#include "config/values.h"
 
 namespace shoal::app {
 namespace {
@@ -34,10 +35,12 @@ void GossipDriver::give_news() {
     for (std::size_t i = 0; i < news_.members.size(); ++i) on_member(serf::MemberEvent(news_.members[i]));
     news_.members.clear();
     for (const serf::JoinEvent& join : news_.joins) tell_join(join);
+    for (std::size_t i = 0; listener_ != nullptr && i < news_.joins.size(); ++i) listener_->on_join(news_.joins[i]);
     news_.joins.clear();
     for (std::size_t i = 0; i < news_.queries.size(); ++i) {
       const std::uint64_t ref = ++last_ref_;
       refs_[ref % refs_.size()] = news_.queries[i].ref;
+      if (listener_ != nullptr) listener_->on_query(ref, news_.queries[i]);
       handler_.on_query(ref, news_.queries[i]);
     }
     news_.queries.clear();
@@ -70,6 +73,7 @@ void GossipDriver::give_news() {
 void GossipDriver::give_responses() {
   for (std::size_t i = 0; i < news_.responses.size(); ++i) {
     const serf::ResponseEvent& response = news_.responses[i];
+    if (listener_ != nullptr && listener_->on_response(response)) continue;
     if (response.ack) continue;
     if (key_tally_.on_answer(response.token, response.from.view(), response.payload.view())) {
       if (key_tally_.done(loop_.now())) finish_keys();
@@ -95,6 +99,7 @@ void GossipDriver::on_member(const serf::MemberEvent& event) {
     if (alive) snapshot_.on_member_alive(event.name.view(), member->endpoint());
     if (gone) snapshot_.on_member_gone(event.name.view());
   }
+  if (listener_ != nullptr) listener_->on_member(event.kind, event.name.view(), member);
   handler_.on_member(event.kind, event.name.view(), member);
 }
 
@@ -178,20 +183,21 @@ void GossipDriver::tell_foreign(const serf::ForeignEvent& foreign) {
             {{"from", to_text(foreign.from)}, {"reason", swim::to_text(foreign.why)}, {"hint", hint_at(foreign.why)}});
 }
 
-void GossipDriver::tell_user_event(serf::LamportTime ltime, std::string_view name, Bytes payload) {
+void GossipDriver::tell_user_event(serf::LamportTime ltime, std::string_view name, Bytes payload, bool coalesce) {
   log_.info("user event", {{"name", name}, {"payload", as_text(payload)}, {"ltime", ltime}});
+  if (listener_ != nullptr) listener_->on_user_event(ltime, name, payload, coalesce);
 }
 
 void GossipDriver::give_user_events() {
   const auto tell = [this](serf::LamportTime ltime, std::string_view name, Bytes payload) {
-    tell_user_event(ltime, name, payload);
+    tell_user_event(ltime, name, payload, true);
   };
   coalescer_.on_deadline(loop_.now(), tell);
   for (const serf::UserEventNews& event : news_.user_events) {
     if (event.coalesce) {
       coalescer_.on_event(loop_.now(), event.ltime, event.name.view(), event.payload.view(), tell);
     } else {
-      tell(event.ltime, event.name.view(), event.payload.view());
+      tell_user_event(event.ltime, event.name.view(), event.payload.view(), false);
     }
   }
   news_.user_events.clear();
@@ -260,6 +266,40 @@ bool GossipDriver::force_leave(std::string_view node, bool prune) {
   bool told = false;
   drive([&](Instant now) { told = node_->force_leave(now, node, prune, outbox_); });
   return told;
+}
+
+serf::QueryToken GossipDriver::query(const serf::QueryParams& params) {
+  serf::QueryToken token = 0;
+  drive([&](Instant now) { token = node_->query(now, params, outbox_); });
+  return token;
+}
+
+void GossipDriver::join(const Endpoint& to, bool replay) {
+  const serf::OldEvents old_events = replay ? serf::OldEvents::kTold : serf::OldEvents::kIgnored;
+  drive([&](Instant now) { node_->join(now, to, outbox_, old_events); });
+}
+
+Result<void> GossipDriver::change_tags(std::span<const std::string_view> without,
+                                       std::span<const std::pair<std::string_view, std::string_view>> with) {
+  std::vector<config::Tag> tags = operator_tags_;
+  config::Tag tag;
+  for (const std::string_view name : without) {
+    if (const std::string wrong = config::read_tag(std::string(name) + "=", tag); !wrong.empty()) {
+      return Error{0, "the tag " + std::string(name) + " cannot be deleted: it " + wrong};
+    }
+    std::erase_if(tags, [name](const config::Tag& known) { return known.name == name; });
+  }
+  for (const auto& [name, value] : with) {
+    const std::string text = std::string(name) + "=" + std::string(value);
+    const std::string wrong =
+        name.find('=') == std::string_view::npos ? config::read_tag(text, tag) : "has = in its name";
+    if (!wrong.empty()) return Error{0, "the tag " + std::string(name) + " cannot be set: it " + wrong};
+    std::erase_if(tags, [&](const config::Tag& known) { return known.name == tag.name; });
+    tags.push_back(tag);
+  }
+  if (const auto fits = check_tags(tags); !fits.ok()) return fits.error();
+  operator_tags_ = std::move(tags);
+  return {};
 }
 
 bool GossipDriver::user_event(std::string_view name, Bytes payload, bool coalesce) {

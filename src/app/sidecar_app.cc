@@ -13,6 +13,7 @@
 #include "app/gossip_driver.h"
 #include "app/pool_file.h"
 #include "app/process.h"
+#include "app/rpc_server.h"
 #include "app/runtime_streams.h"
 #include "app/service_manager.h"
 #include "app/sidecar_view.h"
@@ -153,6 +154,11 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
     if (!control.ok()) return unavailable(control.error().message);
+    if (config_.rpc.bind) {
+      rpc_ = std::make_unique<RpcServer>(loop_, config_, log_, gossip_, rpc_role());
+      const auto rpc = rpc_->open();
+      if (!rpc.ok()) return unavailable(rpc.error().message);
+    }
     loop_.at_end_of_turn([this] { settle(); });
     gossip_.find_address([this] { start(); });
     loop_.run();
@@ -180,7 +186,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     for (std::size_t i = 0; i < core_->proxies(); ++i) {
       log_.info("sidecar started", {{"node", config_.node.name}, {"socket", socket_text(i)}});
     }
-    gossip_.start(tags_of(config_, "sidecar", "ready"));
+    gossip_.start(tags_of(gossip_.operator_tags(), "sidecar", "ready"));
     for (const sidecar::LastServer& server : pool_file_.open(config_.haproxy.state_file, config_.gossip.members_max)) {
       drive_core([&](Instant now) { core_->remember(now, server, core_out_); });
     }
@@ -188,6 +194,21 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
     service_manager_.ready();
     core_timer_.at(core_->next_deadline());
     registrar_timer_.at(registrar_->next_deadline());
+  }
+
+  RpcServer::Role rpc_role() {
+    return {.tags_changed =
+                [this] {
+                  if (!leaving_) gossip_.set_tags(tags_of(gossip_.operator_tags(), "sidecar", "ready"));
+                },
+            .stop =
+                [this] {
+                  if (!config_.haproxy.command.empty()) {
+                    return std::string("HAProxy's parent would start this sidecar anew; stop that one, with SIGTERM");
+                  }
+                  on_signal(SIGTERM);
+                  return std::string();
+                }};
   }
 
   void on_signal(int signal) {
@@ -232,6 +253,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   void finish() {
     pool_file_.close();
     control_.close();
+    if (rpc_ != nullptr) rpc_->close();
     gossip_.close();
     gossip_.log_refused();
     log_.info("stopped");
@@ -514,6 +536,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
   SidecarView view_;
   ServiceManager service_manager_;
   GossipControl control_;
+  std::unique_ptr<RpcServer> rpc_;  // None unless it is asked for.
   PoolFile pool_file_;
   sidecar::Outbox core_out_;
   RuntimeStreams streams_;

@@ -10,6 +10,7 @@
 #include "app/gossip_control.h"
 #include "app/gossip_driver.h"
 #include "app/process.h"
+#include "app/rpc_server.h"
 #include "app/service_manager.h"
 #include "app/service_socket.h"
 #include "app/supervisor_log.h"
@@ -107,6 +108,11 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     if (!bound.ok()) return unavailable(bound.error().message);
     const auto control = control_.open();
     if (!control.ok()) return unavailable(control.error().message);
+    if (config_.rpc.bind) {
+      rpc_ = std::make_unique<RpcServer>(loop_, config_, log_, gossip_, rpc_role());
+      const auto rpc = rpc_->open();
+      if (!rpc.ok()) return unavailable(rpc.error().message);
+    }
     const auto workers = workers_.open();
     if (!workers.ok()) return unavailable(workers.error().message);
     loop_.at_end_of_turn([this] { settle(); });
@@ -115,6 +121,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     reactor::ignore_signals(kSignals);
     workers_.end_all();
     control_.close();
+    rpc_.reset();
     gossip_.close();
     gossip_.log_refused();
     log_.info("stopped", {{"exit_code", exit_code_}});
@@ -148,7 +155,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   /// The own tags in this state, with the operator's wish.
   Tags tags(std::string_view state) {
     state_tag_ = state;
-    Tags all = tags_of(config_, "task", state);
+    Tags all = tags_of(gossip_.operator_tags(), "task", state);
     if (wish_ != announce::Wish::kNone) all.emplace_back(announce::kWishTag, announce::to_text(wish_));
     return all;
   }
@@ -187,6 +194,18 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
     }
     std::array<std::uint8_t, announce::kPayloadBytesMax> memory;
     gossip_.answer(ref, announce::encode(answer, memory));
+  }
+
+  RpcServer::Role rpc_role() {
+    return {.tags_changed =
+                [this] {
+                  if (!is_stopping()) gossip_.set_tags(tags(state_tag_));
+                },
+            .stop =
+                [this] {
+                  drive_supervisor([this](Instant now) { supervisor_.on_stop_signal(now, false, supervisor_out_); });
+                  return std::string();
+                }};
   }
 
   void on_signal(int signal) {
@@ -464,6 +483,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
   TaskView view_;
   ServiceManager service_manager_;
   GossipControl control_;
+  std::unique_ptr<RpcServer> rpc_;  // None unless it is asked for.
   task::Supervisor supervisor_;
   task::SupervisorOutbox supervisor_out_;
   Ring<task::SupervisorEffect> effects_{2 * task::SupervisorOutbox::kEffectsMax};

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <ctime>
+#include <utility>
 
 #include "base/utf8.h"
 
@@ -186,6 +187,14 @@ std::string_view to_text(LogLevel level) {
 }
 
 void Log::write(LogLevel level, std::string_view event, std::initializer_list<Field> fields) {
+  if (const Tap tap = std::exchange(tap_, nullptr)) {
+    Line line;
+    line.plain(event);
+    put_fields(line, false, fields);
+    const std::string_view text = line.finish(false);
+    tap(tap_context_, level, text.substr(0, text.size() - 1));
+    tap_ = tap;
+  }
   if (!enabled(level)) return;
   Line line;
   const bool json = format_ == LogFormat::kJson;

@@ -46,6 +46,8 @@ class Log {
   using Sink = void (*)(void* context, std::string_view line);
   /// Gives the wall-clock time in milliseconds since 1970; only lines carry it, no decision reads it.
   using WallClock = std::int64_t (*)();
+  /// Gets every line whatever the level: as text, without time, level and newline.
+  using Tap = void (*)(void* context, LogLevel level, std::string_view text);
   static constexpr std::size_t kLineBytesMax = 4096;
 
   Log(LogLevel level, LogFormat format, Sink sink, void* context, WallClock wall_clock)
@@ -67,6 +69,12 @@ class Log {
   std::size_t write_text(std::string_view event, std::initializer_list<Field> fields, std::string_view text,
                          bool partial);
 
+  /// Nobody: nullptr. What the tap logs itself does not come to it.
+  void set_tap(Tap tap, void* context) {
+    tap_ = tap;
+    tap_context_ = context;
+  }
+
   [[nodiscard]] bool enabled(LogLevel level) const { return level >= level_; }
 
  private:
@@ -75,6 +83,8 @@ class Log {
   Sink sink_;
   void* context_;
   WallClock wall_clock_;
+  Tap tap_ = nullptr;
+  void* tap_context_ = nullptr;
 };
 
 }  // namespace shoal

@@ -17,6 +17,7 @@
 namespace shoal::config {
 
 inline constexpr std::uint16_t kGossipPort = 7946;
+inline constexpr std::uint16_t kRpcPort = 7373;
 inline constexpr std::size_t kSocketsMax = 8;
 
 enum class Role : std::uint8_t { kSidecar, kTask };
@@ -109,6 +110,12 @@ struct Control {
   };
   Kind kind = Kind::kAuto;
   std::string socket;  // A path, or an abstract name with its '@' in front.
+};
+
+/// Serf's agent RPC.
+struct Rpc {
+  std::optional<Endpoint> bind;  // Not set: there is none.
+  std::string auth_key;          // What clients have to know; empty: nothing, which only loopback may have.
 };
 
 /// Server options for one pool in place of the general ones.
@@ -240,6 +247,7 @@ struct Config {
   Worker worker;
   Health health;
   Control control;
+  Rpc rpc;
   LogSettings log;
   /// What is odd but no error, one sentence each. The program logs them once it has a log.
   std::vector<std::string> warnings;

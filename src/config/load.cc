@@ -29,6 +29,7 @@ class Loader {
     fill_bind();
     fill_snapshot_dir();
     check_keys();
+    check_rpc();
     check_timing();
     check_pools();
     check_verify();
@@ -180,6 +181,18 @@ class Loader {
     if (key == nullptr || file == nullptr) return;
     error(*key, "gossip.keyring_file is set too (" + to_text(file->origin) +
                     "), and it already holds the keys; drop gossip.key (the first key of the file is used to encrypt)");
+  }
+
+  void check_rpc() {
+    const Rpc& rpc = out_.config.rpc;
+    const Given* key = value_of("rpc.auth_key");
+    if (key != nullptr && !rpc.bind) warn(*key, "has no effect: rpc.bind is off");
+    if (key == nullptr && rpc.bind && !rpc.bind->addr.is_loopback()) {
+      error(
+          *value_of("rpc.bind"),
+          "whoever reaches this address could stop this node and change the cluster's keys; set rpc.auth_key, or bind "
+          "127.0.0.1");
+    }
   }
 
   void check_timing() {

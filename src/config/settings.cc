@@ -406,6 +406,13 @@ constexpr std::array kSettings = {
             "Where shoal members, shoal keys and the like reach this process; @ is an abstract name.", 0, 0,
             &set_read<&read_control_socket, &Config::control>},
 
+    Setting{"rpc.bind", "", Type::kText, Concerns::kBoth, false, "ADDRESS[:PORT]|off", "off", "", "\"127.0.0.1:7373\"",
+            "serf's own RPC, for serf members -rpc-addr=...; beyond loopback it needs rpc.auth_key.", 0, 0,
+            &set_read<&read_rpc_bind, &Config::rpc, &Rpc::bind>},
+    Setting{"rpc.auth_key", "-", Type::kText, Concerns::kBoth, true, "TEXT", "", "none is asked for",
+            "\"a long secret\"", "What clients of rpc.bind have to know (SERF_RPC_AUTH). Never a flag.", 0, 0,
+            &set_text<&check_auth_key, &Config::rpc, &Rpc::auth_key>},
+
     Setting{"log.level", "--log-level", Type::kChoice, Concerns::kBoth, false, "debug|info|warn|error", "info", "",
             "\"debug\"", "Lines below it are not written.", 0, 0, &set_choice<&Config::log, &LogSettings::level>},
     Setting{"log.format", "--log-format", Type::kChoice, Concerns::kBoth, false, "auto|text|json", "auto", "",
@@ -417,8 +424,6 @@ constexpr std::array kFutureKeys = {
     FutureKey{"haproxy.mode", "", "servers are set through the runtime socket"},
     FutureKey{"etcd.", "", "backends come from gossip alone"},
     FutureKey{"http.bind", "--http", "look at HAProxy and at the log"},
-    FutureKey{"rpc.bind", "", "look from a serf agent in the same cluster"},
-    FutureKey{"rpc.auth_key", "", "look from a serf agent in the same cluster"},
 };
 
 constexpr std::string_view kPoolKeyStart = "haproxy.pool.";

@@ -330,6 +330,23 @@ std::string read_snapshot_dir(std::string_view text, std::string& out) {
   return check_file_path(text);
 }
 
+std::string read_rpc_bind(std::string_view text, std::optional<Endpoint>& out) {
+  out.reset();
+  if (text == "off") return {};
+  const auto parts = split_host(text);
+  const auto addr = parts ? IpAddress::parse(parts->host) : std::nullopt;
+  if (!addr || addr->is_multicast()) {
+    return "is no literal address of this host; write ADDRESS:PORT, such as 127.0.0.1:7373, or off";
+  }
+  out = Endpoint{*addr, parts->port.value_or(kRpcPort)};
+  return {};
+}
+
+std::string check_auth_key(std::string_view text) {
+  const bool fits = !text.empty() && text.size() <= 255 && !has_control_bytes(text);
+  return fits ? std::string() : "must be 1 to 255 bytes without control characters";
+}
+
 std::string read_control_socket(std::string_view text, Control& out) {
   out = {};
   if (text == "off") {

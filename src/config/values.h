@@ -37,6 +37,9 @@ namespace shoal::config {
 [[nodiscard]] std::string read_key(std::string_view text, std::vector<std::uint8_t>& out);
 /// A directory; empty for "off" and for an empty text.
 [[nodiscard]] std::string read_snapshot_dir(std::string_view text, std::string& out);
+/// A literal address, with a port or without (then serf's), or "off".
+[[nodiscard]] std::string read_rpc_bind(std::string_view text, std::optional<Endpoint>& out);
+[[nodiscard]] std::string check_auth_key(std::string_view text);
 /// A path, "@name" or "off".
 [[nodiscard]] std::string read_control_socket(std::string_view text, Control& out);
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 #include "reactor/socket_address.h"
@@ -66,6 +67,18 @@ void TcpStream::write(Bytes bytes) {
   // Sent when the loop says that there is room, so that on_written never comes inside this call.
   unsent_ = bytes;
   update_interest();
+}
+
+void TcpStream::finish_now(Bytes bytes) {
+  SHOAL_ASSERT(is_open());
+  for (Bytes part : {std::exchange(unsent_, {}), bytes}) {
+    while (!part.empty()) {
+      const ssize_t sent = ::send(watch_.fd(), part.data(), part.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent <= 0) return close();
+      part = part.subspan(static_cast<std::size_t>(sent));
+    }
+  }
+  close();
 }
 
 void TcpStream::shutdown_write() {

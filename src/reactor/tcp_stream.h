@@ -71,6 +71,9 @@ class TcpStream {
   void shutdown_write();
   /// Stops and resumes reading, for an owner that has no room for more.
   void pause_reading(bool paused);
+  /// The last words of a program that ends: what the kernel takes at once of an unfinished write and then of `bytes`,
+  /// and an end of file. REQUIRES: open.
+  void finish_now(Bytes bytes);
   /// Frees the stream now. No call follows. Does nothing when free.
   void close();
 

@@ -137,8 +137,9 @@ void Node::write_state(ByteWriter& out) {
 }
 
 void Node::merge_state(Bytes state, bool join) {
-  // What was told to the cluster before our first join is not for us; what we missed later is.
-  ignoring_old_events_ = join && !joined_;
+  // Unless somebody wants it otherwise: what was told before our first join is not for us; what we missed later is.
+  const OldEvents wanted = join ? std::exchange(old_events_, OldEvents::kOfFirstJoinIgnored) : OldEvents::kTold;
+  ignoring_old_events_ = wanted == OldEvents::kIgnored || (wanted == OldEvents::kOfFirstJoinIgnored && !joined_);
   joined_ = joined_ || join;
   if (!wire::read_serf_state(state, *this)) ++counters_.malformed;
 }

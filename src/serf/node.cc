@@ -97,8 +97,9 @@ void Node::set_meta(Instant now, Bytes meta, Outbox& out) {
   end();
 }
 
-void Node::join(Instant now, const Endpoint& to, Outbox& out) {
+void Node::join(Instant now, const Endpoint& to, Outbox& out, OldEvents old_events) {
   begin(now, out);
+  old_events_ = old_events;
   newcomer_ = swim_.members().size() == 1;
   join_intent_due_ = true;
   swim_.push_pull(now, to, true, out.net);

@@ -44,15 +44,21 @@ inline constexpr std::size_t kUserEventLimit = 512;
 struct QueryParams {
   std::string_view name;
   Bytes payload{};
-  Duration timeout{};             // Zero = serf's default for the cluster's size.
-  std::string_view tag_filter{};  // With tag_expr: only nodes whose tag matches.
-  std::string_view tag_expr{};
-  std::string_view node_filter{};  // Only the node of this name.
+  Duration timeout{};                         // Zero = serf's default for the cluster's size.
+  std::span<const wire::TagFilter> tags{};    // Only nodes whose tags match all of them.
+  std::span<const std::string_view> nodes{};  // Only the nodes of these names; none: all.
   bool ack = false;
   std::uint8_t relay_factor = 0;  // Answers come also by way of this many members each.
 };
 
 enum class Route : std::uint8_t { kDatagram, kStream };
+
+/// User events that the members of a cluster know when we join it.
+enum class OldEvents : std::uint8_t {
+  kOfFirstJoinIgnored,  // What we missed since our first join is for us, and nothing from before it.
+  kIgnored,
+  kTold,
+};
 
 /// What serf itself counts; swim's counters are beside it.
 struct NodeCounters {
@@ -89,7 +95,7 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   void start(Instant now, Bytes meta, Outbox& out);
   void set_meta(Instant now, Bytes meta, Outbox& out);
   /// A push/pull as a joiner; a JoinEvent tells how it ended.
-  void join(Instant now, const Endpoint& to, Outbox& out);
+  void join(Instant now, const Endpoint& to, Outbox& out, OldEvents old_events = OldEvents::kOfFirstJoinIgnored);
   /// The same with a member of an earlier life: no join intent follows.
   void rejoin(Instant now, const Endpoint& to, Outbox& out);
   /// A push/pull as anti-entropy: no join intent follows.
@@ -135,7 +141,10 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   [[nodiscard]] LamportTime query_clock() const { return query_clock_.now(); }
   [[nodiscard]] bool leaving() const { return leave_ != Leave::kNo; }
   /// Intents, queries and user events that are still to be told.
-  [[nodiscard]] std::size_t queued() const { return intents_.size() + queries_queue_.size() + events_.size(); }
+  [[nodiscard]] std::size_t queued() const { return queued_intents() + queued_queries() + queued_events(); }
+  [[nodiscard]] std::size_t queued_intents() const { return intents_.size(); }
+  [[nodiscard]] std::size_t queued_queries() const { return queries_queue_.size(); }
+  [[nodiscard]] std::size_t queued_events() const { return events_.size(); }
   /// Serf's own default: gossip interval x 16 x ceil(log10(N + 1)).
   [[nodiscard]] Duration default_query_timeout() const;
 
@@ -245,8 +254,9 @@ class Node final : private swim::Upper, private wire::SerfStateVisitor {
   Instant reap_at_ = kNever;
   Instant reconnect_at_ = kNever;
   bool join_intent_due_ = false;
-  bool joined_ = false;    // Some join of ours has been answered.
-  bool newcomer_ = false;  // We knew nobody when we last asked to join.
+  bool joined_ = false;                                    // Some join of ours has been answered.
+  bool newcomer_ = false;                                  // We knew nobody when we last asked to join.
+  OldEvents old_events_ = OldEvents::kOfFirstJoinIgnored;  // Of the next join that is answered.
   bool ignoring_old_events_ = false;
   NodeCounters counters_;
   swim::Core swim_;

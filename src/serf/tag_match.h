@@ -2,6 +2,7 @@
 // takes time linear in the input whatever the expression, which matters because expressions come from the network.
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 namespace shoal::serf {
@@ -13,5 +14,22 @@ namespace shoal::serf {
 /// A bad expression matches nothing. A plain one is searched for as it is and allocates nothing; others are compiled
 /// each time within a fixed memory budget.
 [[nodiscard]] bool tag_matches(std::string_view expr, std::string_view value);
+
+/// The same, compiled once for many values.
+class TagExpression {
+ public:
+  explicit TagExpression(std::string_view expr);
+  ~TagExpression();
+  TagExpression(TagExpression&&) noexcept;
+  TagExpression& operator=(TagExpression&&) noexcept;
+
+  /// Whether it is one; a bad one matches nothing.
+  [[nodiscard]] bool ok() const;
+  [[nodiscard]] bool matches(std::string_view value) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace shoal::serf

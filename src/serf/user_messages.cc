@@ -190,16 +190,9 @@ void Node::on_response_message(Bytes payload) {
 
 std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, std::uint32_t id,
                                MutableBytes memory) const {
-  std::array<std::uint8_t, 512> filter_memory, node_memory;
-  ByteWriter filters(filter_memory), node(node_memory);
-  if (!params.tag_filter.empty()) wire::encode_tag_filter(filters, {params.tag_filter, params.tag_expr});
-  if (!params.node_filter.empty()) wire::encode_node_filter(node, params.node_filter);
-  if (filters.size() > 0 && node.size() > 0) {
-    filter_memory[0] = 0x92;  // Two lists of one become one of two.
-    filters.put(node.written().subspan(1));
-  } else {
-    filters.put(node.written());
-  }
+  std::array<std::uint8_t, kQueryBytesMax> filter_memory;
+  ByteWriter filters(filter_memory);
+  wire::encode_filters(filters, params.tags, params.nodes);
   const swim::Record& self = swim_.self();
   wire::Query query;
   query.ltime = query_clock_.now();
@@ -215,7 +208,7 @@ std::size_t Node::encode_query(const QueryParams& params, std::uint32_t flags, s
   query.payload = params.payload;
   ByteWriter writer(memory);
   wire::encode(writer, query);
-  return filters.ok() && node.ok() && writer.ok() ? writer.size() : 0;
+  return filters.ok() && writer.ok() ? writer.size() : 0;
 }
 
 QueryToken Node::query(Instant now, const QueryParams& params, Outbox& out) {

@@ -11,12 +11,12 @@ constexpr std::uint8_t kNodesBlob = 0;
 constexpr std::uint8_t kTagBlob = 1;
 
 std::size_t raw_header_size(std::size_t size) { return size < 32 ? 1 : size <= 0xffff ? 3 : 5; }
+std::size_t array_header_size(std::size_t size) { return size < 16 ? 1 : size <= 0xffff ? 3 : 5; }
 std::size_t text_size(std::string_view text) { return raw_header_size(text.size()) + text.size(); }
 
-// A list of one blob of `size` bytes, whose content the caller writes next.
-void begin_only_blob(ByteWriter& out, std::size_t size, std::uint8_t kind) {
+// A blob of `size` bytes, whose content the caller writes next.
+void begin_blob(ByteWriter& out, std::size_t size, std::uint8_t kind) {
   if (size > out.left()) return out.fail();
-  msgpack::put_array(out, 1);
   msgpack::put_raw_header(out, static_cast<std::uint32_t>(size));
   out.u8(kind);
 }
@@ -41,22 +41,31 @@ bool read_tag(Bytes blob, TagFilter& out) {
   return in.ok();
 }
 
-}  // namespace
-
 void encode_tag_filter(ByteWriter& out, const TagFilter& filter) {
   constexpr std::string_view kExpr = "Expr";
   constexpr std::string_view kTag = "Tag";
-  begin_only_blob(out, 2 + text_size(kExpr) + text_size(filter.expr) + text_size(kTag) + text_size(filter.tag),
-                  kTagBlob);
+  begin_blob(out, 2 + text_size(kExpr) + text_size(filter.expr) + text_size(kTag) + text_size(filter.tag), kTagBlob);
   msgpack::put_map(out, 2);
   msgpack::put_text(out, kExpr, filter.expr);
   msgpack::put_text(out, kTag, filter.tag);
 }
 
-void encode_node_filter(ByteWriter& out, std::string_view node) {
-  begin_only_blob(out, 2 + text_size(node), kNodesBlob);
-  msgpack::put_array(out, 1);
-  msgpack::put_text(out, node);
+void encode_node_filter(ByteWriter& out, std::span<const std::string_view> nodes) {
+  std::size_t size = 1 + array_header_size(nodes.size());
+  for (const std::string_view node : nodes) size += text_size(node);
+  begin_blob(out, size, kNodesBlob);
+  msgpack::put_array(out, static_cast<std::uint32_t>(nodes.size()));
+  for (const std::string_view node : nodes) msgpack::put_text(out, node);
+}
+
+}  // namespace
+
+void encode_filters(ByteWriter& out, std::span<const TagFilter> tags, std::span<const std::string_view> nodes) {
+  const std::size_t blobs = tags.size() + (nodes.empty() ? 0 : 1);
+  if (blobs == 0) return;
+  msgpack::put_array(out, static_cast<std::uint32_t>(blobs));
+  for (const TagFilter& tag : tags) encode_tag_filter(out, tag);
+  if (!nodes.empty()) encode_node_filter(out, nodes);
 }
 
 FilterReader::FilterReader(Bytes filters) {

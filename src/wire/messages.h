@@ -296,10 +296,9 @@ struct TagFilter {
   std::string_view expr;  // RE2, unanchored search; a missing tag counts as "".
 };
 
-/// Writes the `filters` field of a query that is for the holders of a tag only.
-void encode_tag_filter(ByteWriter& out, const TagFilter& filter);
-/// ... for one named node only.
-void encode_node_filter(ByteWriter& out, std::string_view node);
+/// Writes the `filters` field of a query that is for nodes whose tags match all of `tags`, and, unless there are none,
+/// for those in `nodes` alone. Nothing at all when it is for everybody.
+void encode_filters(ByteWriter& out, std::span<const TagFilter> tags, std::span<const std::string_view> nodes);
 
 /// Walks `Query::filters`. Each blob is a list of names or a tag expression; an empty or unknown blob matches nobody
 /// (an empty one crashes Go peers: never sent).

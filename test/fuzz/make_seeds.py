@@ -136,7 +136,37 @@ def dictionaries(root: pathlib.Path) -> dict:
         "settings": [text.encode() for text in settings],
         "haproxy": [text.encode() for text in texts(root, "haproxy")],
         "http": [text.encode() for text in texts(root, "admin")],
+        "rpc": [text.encode() for text in texts(root, "rpc")],
     }
+
+
+def packed(value) -> bytes:
+    """msgpack, of what serf's RPC has."""
+    if isinstance(value, bool):
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        return bytes([value]) if value < 128 else b"\xcf" + value.to_bytes(8, "big")
+    if isinstance(value, str):
+        return bytes([0xa0 + len(value)]) + value.encode()
+    if isinstance(value, bytes):
+        return b"\xc4" + bytes([len(value)]) + value
+    if isinstance(value, list):
+        return bytes([0x90 + len(value)]) + b"".join(map(packed, value))
+    return bytes([0x80 + len(value)]) + b"".join(packed(key) + packed(of) for key, of in value.items())
+
+
+RPC = {
+    "reads": [("members", None), ("members-filtered", {"Tags": {"role": "task"}, "Status": "alive", "Name": "web.*"}),
+              ("stats", None), ("get-coordinate", {"Node": "a"}), ("list-keys", None)],
+    "listens": [("stream", {"Type": "member-join,user:deploy,query"}), ("monitor", {"LogLevel": "INFO"}),
+                ("respond", {"ID": 1, "Payload": b"x"}), ("stop", {"Stop": 1})],
+    "changes": [("event", {"Name": "deploy", "Payload": b"v1", "Coalesce": True}), ("tags", {
+        "Tags": {"zone": "a"}, "DeleteTags": ["rack"]}), ("join", {"Existing": ["a:7946"], "Replay": False}),
+                ("force-leave", {"Node": "a", "Prune": True}), ("install-key", {"Key": "AAAAAAAAAAAAAAAAAAAAAA=="})],
+    "asks": [("auth", {"AuthKey": "secret"}), ("query", {
+        "FilterNodes": ["a", "b"], "FilterTags": {"role": "^task"}, "RequestAck": True, "RelayFactor": 2,
+        "Timeout": 1 << 31, "Name": "uptime", "Payload": b"x"}), ("leave", None)],
+}
 
 
 class Seeds:
@@ -185,6 +215,10 @@ def main(root: pathlib.Path, out: pathlib.Path) -> None:
     seeds.add("snapshot", "plain", SNAPSHOT)
     seeds.add("snapshot", "left", SNAPSHOT + b"leave\n")
     seeds.add("snapshot", "life", SNAPSHOT + b"\0" + bytes(range(0, 250, 3)) * 4)
+    for name, requests in RPC.items():
+        seeds.add("rpc", name, bytes([2 * len(name)]) + b"".join(
+            packed({"Command": command, "Seq": seq}) + (packed(body) if body is not None else b"")
+            for seq, (command, body) in enumerate([("handshake", {"Version": 1}), *requests])))
     seeds.add("keys", "file", KEYRING)
     seeds.add("keys", "ring", bytes(range(64)) * 2)
     seeds.add("coordinates", "moves", bytes(range(80, 180)) * 8)

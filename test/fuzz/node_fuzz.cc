@@ -217,11 +217,10 @@ class Stage {
         params.ack = in_.flag();
         params.relay_factor = in_.u8() % 5;
         params.timeout = std::chrono::seconds(in_.u8() % 30);
-        if (in_.flag()) params.node_filter = fuzz::name(in_.u8());
-        if (in_.flag()) {
-          params.tag_filter = "role";
-          params.tag_expr = "task|sidecar";
-        }
+        static constexpr wire::TagFilter kTags[] = {{"role", "task|sidecar"}};
+        const std::string_view node[] = {in_.flag() ? fuzz::name(in_.u8()) : std::string_view()};
+        if (!node[0].empty()) params.nodes = node;
+        if (in_.flag()) params.tags = kTags;
         if (kind == 4) (void)node_.query(now_, params, out_);
         if (kind == 5) (void)node_.query_direct(now_, to, serf::Route::kDatagram, params, out_);
         if (kind == 6) (void)node_.query_direct(now_, to, serf::Route::kStream, params, out_);

@@ -51,7 +51,8 @@ void written_filters(fuzz::Input& in) {
   const std::string expr = fuzz::copy_of(in.short_bytes());
   std::vector<std::uint8_t> memory(2048);
   ByteWriter out(memory);
-  wire::encode_tag_filter(out, {tag, expr});
+  const wire::TagFilter tags[] = {{tag, expr}};
+  wire::encode_filters(out, tags, {});
   SHOAL_ASSERT(out.ok());
   wire::FilterReader reader(out.written());
   SHOAL_ASSERT(reader.next() && reader.kind() == wire::FilterReader::Kind::kTag);
@@ -59,7 +60,8 @@ void written_filters(fuzz::Input& in) {
   SHOAL_ASSERT(!reader.next() && !reader.malformed());
 
   ByteWriter node(memory);
-  wire::encode_node_filter(node, tag);
+  const std::string_view nodes[] = {tag};
+  wire::encode_filters(node, {}, nodes);
   wire::FilterReader names(node.written());
   SHOAL_ASSERT(names.next() && names.names(tag) && !names.names(tag + "x"));
 

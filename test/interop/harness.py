@@ -634,20 +634,34 @@ AGENTS_MAY_SAY = (r"connect: connection refused"           # A killed one, for a
                   r"|connection reset by peer|broken pipe")  # Killed or cut off in the middle of an exchange.
 
 
+def serf(*words, env=None, timeout=30):
+    """The stock `serf` command: (exit status, all that it prints)."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("SERF_")}
+    done = subprocess.run(["serf", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**own, **(env or {})}, timeout=timeout, check=False)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
 class SerfAgent:
     """A stock agent, steered by the `serf` command over its own RPC port."""
 
     def __init__(self, scene, name, join=(), tags=None, profile="local", key=None, extra=(), files=None,
-                 address="127.0.0.1", port=None, inside=()):
-        """`inside`: words before each command, for another network; seeds there are not waited for."""
+                 address="127.0.0.1", port=None, inside=(), auth=None):
+        """`inside`: words before each command, for another network; seeds there are not waited for. `auth`: the word
+        that its RPC port asks for."""
         self.scene, self.name, self.join, self._files, self.host = scene, name, join, files or name, address
-        self.port, self.rpc, self.inside = port or free_port(), free_port(), inside
+        self.port, self.rpc, self.inside, self.auth = port or free_port(), free_port(), inside, auth
         key = key or scene.key
         self.argv = [*inside, "serf", "agent", f"-node={name}", f"-bind={self.gossip}",
                      f"-rpc-addr=127.0.0.1:{self.rpc}", f"-profile={profile}", "-log-level=debug", *extra]
         self.argv += [f"-encrypt={key}"] if key else []
         self.argv += [f"-tag={k}={v}" for k, v in (tags or {}).items()]
         self.argv += [f"-join={address}" for address in join]
+        if auth:
+            config = scene.path(f"{self._files}.json")
+            with open(config, "w", encoding="utf-8") as f:
+                json.dump({"rpc_auth": auth}, f)
+            self.argv += [f"-config-file={config}"]
         self.program = None
         scene.agents.append(self)
         self.start()
@@ -679,7 +693,8 @@ class SerfAgent:
         self.program.kill()
 
     def command(self, *words, timeout=20, raw=False):
-        argv = [*self.inside, "serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *words[1:]]
+        auth = [f"-rpc-auth={self.auth}"] if self.auth else []
+        argv = [*self.inside, "serf", words[0], f"-rpc-addr=127.0.0.1:{self.rpc}", *auth, *words[1:]]
         done = subprocess.run(argv, capture_output=True, timeout=timeout, check=False)
         if done.returncode != 0:
             raise Failure(f"serf {' '.join(words)}: {done.stderr or done.stdout}")
@@ -747,6 +762,8 @@ class Shoal:
         self.scene, self.name, self.settings, self.inside = scene, name, merged(own, settings), inside
         self.config = scene.path(f"{name}.toml")
         self.env, self.program = env, None
+        bind = self.settings.get("rpc", {}).get("bind")
+        self.rpc = int(bind.rsplit(":", 1)[1]) if bind else None
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(toml_text(self.settings))
 

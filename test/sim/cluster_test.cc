@@ -11,6 +11,7 @@ namespace {
 using serf::Status;
 
 constexpr std::uint64_t kSeed = 20260101;
+constexpr wire::TagFilter kTasks[] = {{"role", "task"}};
 
 /// `n` nodes that joined node 0 and know each other.
 void join_all(Cluster& cluster, std::size_t n) {
@@ -228,7 +229,7 @@ TEST_CASE("a query to the cluster reaches those whose tag matches, once each, an
   Cluster cluster(kSeed + 13, 20, swim::lan_timing());
   join_all(cluster, 20);
   cluster.command(9, [&](serf::Node& core, Instant now, serf::Outbox& out) {
-    CHECK(core.query(now, {.name = "solicit", .tag_filter = "role", .tag_expr = "task", .ack = true}, out) != 0);
+    CHECK(core.query(now, {.name = "solicit", .tags = kTasks, .ack = true}, out) != 0);
   });
   cluster.run_for(5s);
   std::set<std::size_t> reached;
@@ -265,7 +266,7 @@ TEST_CASE("a converged cluster allocates nothing, through probes, push/pulls, a 
   cluster.crash(11);
   cluster.run_for(1min);
   cluster.command(1, [&](serf::Node& core, Instant now, serf::Outbox& out) {
-    static_cast<void>(core.query(now, {.name = "solicit", .tag_filter = "role", .tag_expr = "task"}, out));
+    static_cast<void>(core.query(now, {.name = "solicit", .tags = kTasks}, out));
   });
   cluster.run_for(28min);
   CHECK(cluster.packets > 10'000);

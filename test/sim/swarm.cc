@@ -157,8 +157,8 @@ class Swarm {
     const bool datagram = rng().one_in(2);
     cluster_.command(asker, [&](serf::Node& core, Instant now, serf::Outbox& out) {
       serf::QueryParams params{.name = "solicit", .payload = as_bytes("who")};
-      params.tag_filter = "role";
-      params.tag_expr = "task";
+      static constexpr wire::TagFilter kTasks[] = {{"role", "task"}};
+      params.tags = kTasks;
       params.ack = ack;
       if (fault == Fault::kQuery) {
         static_cast<void>(core.query(now, params, out));

@@ -16,6 +16,7 @@ LAYERS = {
     "wire": {"base"},
     "swim": {"base", "wire"},
     "serf": {"base", "wire", "swim"},
+    "rpc": {"base", "wire"},
     "announce": {"base"},
     "haproxy": {"base"},
     "sidecar": {"base", "announce", "haproxy"},
@@ -23,8 +24,8 @@ LAYERS = {
     "keeper": {"base"},
     "admin": {"base"},
     "reactor": {"base"},
-    "app": {"base", "config", "wire", "swim", "serf", "announce", "haproxy", "sidecar", "task", "keeper", "admin",
-            "reactor"},
+    "app": {"base", "config", "wire", "swim", "serf", "rpc", "announce", "haproxy", "sidecar", "task", "keeper",
+            "admin", "reactor"},
 }
 THIRD_PARTY = {  # Header, as a regular expression: the one folder that may see it.
     r"uv\.h|uv/.*": "reactor",

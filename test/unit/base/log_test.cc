@@ -86,6 +86,27 @@ TEST_CASE("what is below the level is not written") {
   CHECK(kept.lines[1] == kTime + " error d\n");
 }
 
+TEST_CASE("a tap hears every line, whatever the level and the form, but not its own") {
+  Kept kept(LogFormat::kJson, LogLevel::kWarn);
+  struct Heard {
+    Log* log;
+    std::vector<std::string> lines;
+  } heard{&kept.log, {}};
+  kept.log.set_tap(
+      [](void* context, LogLevel level, std::string_view text) {
+        auto* to = static_cast<Heard*>(context);
+        to->lines.push_back(std::string(to_text(level)) + ": " + std::string(text));
+        to->log->warn("of the tap's own");
+      },
+      &heard);
+  kept.log.debug("member failed", {{"node", "task 1"}});
+  CHECK(heard.lines == std::vector<std::string>{"debug: member failed node=\"task 1\""});
+  CHECK(kept.lines.size() == 1);
+  kept.log.set_tap(nullptr, nullptr);
+  kept.log.error("not heard");
+  CHECK(heard.lines.size() == 1);
+}
+
 TEST_CASE("text is quoted when it has anything in it that could be taken for the line's own") {
   Kept kept(LogFormat::kText);
   kept.log.info("x", {{"a", "plain-1.2_3/:[]"}, {"b", ""}, {"c", "two words"}, {"d", "k=v"}, {"e", "q\"b\\"}});

@@ -55,11 +55,11 @@ TEST_CASE("an unknown SHOAL_ variable is a warning that names the nearest, for c
 }
 
 TEST_CASE("a variable of a later version is an error that does not show its value") {
-  const Read out = read({"SHOAL_RPC_AUTH_KEY=c2VjcmV0", "SHOAL_ETCD_ENDPOINTS=c2VjcmV0"});
+  const Read out = read({"SHOAL_ETCD_PASSWORD=c2VjcmV0", "SHOAL_ETCD_ENDPOINTS=c2VjcmV0"});
   REQUIRE(out.problems.size() == 2);
   for (const Problem& problem : out.problems) {
     CHECK(problem.text.find("not in this version") != std::string::npos);
     CHECK(problem.text.find("c2VjcmV0") == std::string::npos);
   }
-  CHECK(read({"SHOAL_RPC_AUTH_KEY="}).problems.empty());
+  CHECK(read({"SHOAL_ETCD_ENDPOINTS="}).problems.empty());
 }

@@ -439,6 +439,28 @@ TEST_CASE("each HAProxy has a socket of its own form") {
   CHECK(sockets[5].name == "/with@sign");
 }
 
+TEST_CASE("serf's RPC is off, or at an address, with a key where others than this host reach it") {
+  const auto rpc = [](const std::string& text) { return good(sidecar("[rpc]\n" + text)).rpc; };
+  CHECK_FALSE(good(Run{}).rpc.bind.has_value());
+  CHECK_FALSE(rpc("bind = 'off'\n").bind.has_value());
+  CHECK(to_text(*rpc("bind = '127.0.0.1'\n").bind).view() == "127.0.0.1:7373");
+  CHECK(to_text(*rpc("bind = '[::1]:0'\n").bind).view() == "[::1]:0");
+  CHECK(rpc("bind = '0.0.0.0:7373'\nauth_key = 'hunter2'\n").auth_key == "hunter2");
+  const std::string open = error(sidecar("[rpc]\nbind = '0.0.0.0'\n"));
+  CHECK(open.find("rpc.bind") != std::string::npos);
+  CHECK(open.find("set rpc.auth_key, or bind 127.0.0.1") != std::string::npos);
+  for (const char* wrong :
+       {"bind = 'localhost:7373'\n", "bind = '127.0.0.1:x'\n", "bind = ''\n", "bind = '224.0.0.1'\n"}) {
+    CAPTURE(wrong);
+    CHECK(error(sidecar(std::string("[rpc]\n") + wrong)).find("127.0.0.1:7373") != std::string::npos);
+  }
+  CHECK(error(sidecar("[rpc]\nbind = '127.0.0.1'\nauth_key = ''\n")).find("1 to 255 bytes") != std::string::npos);
+  const Config alone = good(sidecar("[rpc]\nauth_key = 'hunter2'\n"));
+  REQUIRE(alone.warnings.size() == 1);
+  CHECK(alone.warnings[0].find("rpc.bind is off") != std::string::npos);
+  CHECK(alone.warnings[0].find("hunter2") == std::string::npos);
+}
+
 TEST_CASE("the control socket is a path, an abstract name, or off") {
   using Kind = Control::Kind;
   CHECK(good(Run{}).control.kind == Kind::kAuto);

@@ -108,6 +108,22 @@ TEST_CASE("a full pool refuses by closing, and a freed stream is used again unde
   CHECK(p.server.at(0).is_open());
 }
 
+TEST_CASE("the last words of a program arrive: an unfinished write, then what is said, then an end") {
+  Pair pair;
+  TcpStream* stream = pair.client.connect(pair.at);
+  REQUIRE(stream != nullptr);
+  REQUIRE(pair.t.run_until([&] { return pair.connected.saw("connected") && pair.served.saw("accepted"); }));
+  const std::vector<std::uint8_t> first(1'000, 1);
+  const std::vector<std::uint8_t> last(500, 2);
+  stream->write(first);
+  stream->finish_now(last);
+  CHECK(stream->is_free());
+  REQUIRE(pair.t.run_until([&] { return pair.served.saw("end"); }));
+  CHECK(pair.served.received == 1'500);
+  CHECK(pair.served.sum == 2'000);
+  CHECK_FALSE(pair.connected.saw("written"));
+}
+
 TEST_CASE("a refused connect is told once, later, and its stream is free") {
   Pair p;
   p.listener.close();

@@ -353,7 +353,8 @@ TEST_CASE("what we say from then on is in the new name: queries, answers, intent
   me.know("b", 2);
   const std::string name = lose(me);
   me.quiet();
-  me.command([&] { CHECK(me.node.query(me.now, {.name = "q", .node_filter = name}, me.out()) != 0); });
+  const std::string_view nodes[] = {name};
+  me.command([&] { CHECK(me.node.query(me.now, {.name = "q", .nodes = nodes}, me.out()) != 0); });
   REQUIRE(me.queries.size() == 1);  // For us, and from us.
   CHECK(me.queries[0].source == name);
   me.command([&] { CHECK(me.node.respond(me.now, me.queries[0].ref, as_bytes("yes"), me.out())); });

@@ -469,7 +469,8 @@ TEST_CASE("a direct query goes to one address with the flag against spreading, a
 
 TEST_CASE("filters of our queries are those that were asked for, and never an empty blob") {
   LoneNode me(test::Tags{{"role", "task"}});
-  const Asked tag = ask_all(me, {.name = "q", .tag_filter = "role", .tag_expr = "^side$"});
+  const wire::TagFilter sides[] = {{"role", "^side$"}};
+  const Asked tag = ask_all(me, {.name = "q", .tags = sides});
   CHECK(me.queries.empty());
   wire::FilterReader reader(tag.query.filters);
   REQUIRE(reader.next());
@@ -478,7 +479,8 @@ TEST_CASE("filters of our queries are those that were asked for, and never an em
   CHECK(reader.tag().expr == "^side$");
   CHECK_FALSE(reader.next());
   me.quiet();
-  const Asked node = ask_all(me, {.name = "q", .node_filter = "b"});
+  const std::string_view b[] = {"b"};
+  const Asked node = ask_all(me, {.name = "q", .nodes = b});
   CHECK(me.queries.empty());
   wire::FilterReader names(node.query.filters);
   REQUIRE(names.next());

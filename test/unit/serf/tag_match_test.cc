@@ -49,6 +49,19 @@ TEST_CASE("an expression is searched for anywhere in the value, as RE2 reads it"
   }
 }
 
+TEST_CASE("a compiled expression says the same, and whether it is one") {
+  CHECK(TagExpression("^web-[0-9]+$").matches("web-17"));
+  CHECK_FALSE(TagExpression("^web-[0-9]+$").matches("web-x"));
+  CHECK(TagExpression("^a|b$").matches("axx"));
+  TagExpression moved = TagExpression("x");
+  moved = TagExpression("y");
+  CHECK((moved.ok() && moved.matches("why")));
+  for (const std::string& wrong : {std::string("("), std::string("[z-a]"), std::string(600, 'x')}) {
+    CHECK_FALSE(TagExpression(wrong).ok());
+    CHECK_FALSE(TagExpression(wrong).matches(wrong));
+  }
+}
+
 TEST_CASE("expressions made to take for ever end at once, and over-long ones match nothing") {
   CHECK_FALSE(tag_matches("(a+)+$", std::string(500, 'a') + "b"));
   CHECK_FALSE(tag_matches("((a{0,100}){0,100}){0,100}", "a"));  // Over the memory that one expression may take.

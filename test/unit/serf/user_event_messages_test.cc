@@ -41,13 +41,15 @@ NodeOptions peer_options() {
 /// What it would answer to a push/pull, and what it would send in one of its own.
 Memory state_of(LoneNode& other) { return other.exchange(test::push_pull({})); }
 
-enum class Way { kJoin, kSync, kAccepted };
+enum class Way { kJoin, kReplay, kIgnore, kSync, kAccepted };
 void exchange_with(LoneNode& me, LoneNode& other, Way way) {
   const Memory theirs = state_of(other);
   if (way == Way::kAccepted) return void(me.exchange(theirs));
   me.connects.clear();
   me.command([&] {
     if (way == Way::kJoin) me.node.join(me.now, peer(2), me.out());
+    if (way == Way::kReplay) me.node.join(me.now, peer(2), me.out(), OldEvents::kTold);
+    if (way == Way::kIgnore) me.node.join(me.now, peer(2), me.out(), OldEvents::kIgnored);
     if (way == Way::kSync) me.node.push_pull(me.now, peer(2), me.out());
   });
   REQUIRE(me.connects.size() == 1);
@@ -212,6 +214,23 @@ TEST_CASE("our first join ignores what was told before it; what comes after it i
   CHECK(me.user_events.empty());
   me.hear(user(event(8, "after")));
   CHECK(me.user_events == Lines{"8 after "});
+}
+
+TEST_CASE("a join tells or ignores what was told before it as it is told to, be it the first or not") {
+  for (const bool is_first : {true, false}) {
+    CAPTURE(is_first);
+    LoneNode me, other({}, peer_options()), third({}, peer_options());
+    if (!is_first) exchange_with(me, third, Way::kJoin);
+    other.hear(user(event(7, "wanted")));
+    exchange_with(me, other, Way::kReplay);
+    CHECK(me.user_events == Lines{"7 wanted "});
+    other.hear(user(event(20, "unwanted")));
+    exchange_with(me, other, Way::kIgnore);
+    CHECK(me.user_events == Lines{"7 wanted "});
+    other.hear(user(event(30, "missed")));
+    exchange_with(me, other, Way::kJoin);  // As ever again.
+    CHECK(me.user_events == Lines{"7 wanted ", "30 missed "});
+  }
 }
 
 TEST_CASE("a later join does not: what was told while we were cut off is told now") {

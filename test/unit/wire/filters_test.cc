@@ -30,11 +30,39 @@ std::vector<std::uint8_t> list_of(std::initializer_list<std::string_view> blobs)
 TEST_CASE("a filter is written as Go writes it") {
   std::vector<std::uint8_t> memory(300);
   ByteWriter tag(memory);
-  encode_tag_filter(tag, {.tag = "role", .expr = "task"});
+  const TagFilter role[] = {{.tag = "role", .expr = "task"}};
+  encode_filters(tag, role, {});
   CHECK(to_hex(tag.written()) == "91b5" + std::string(golden("G34b")));
   ByteWriter node(memory);
-  encode_node_filter(node, "n1");
+  const std::string_view n1[] = {"n1"};
+  encode_filters(node, {}, n1);
   CHECK(to_hex(node.written()) == "91a50091a26e31");
+  ByteWriter none(memory);
+  encode_filters(none, {}, {});
+  CHECK(none.size() == 0);
+}
+
+TEST_CASE("several filters are read as they were written: tags in order, then the nodes as one") {
+  const TagFilter tags[] = {{.tag = "role", .expr = "task"}, {.tag = "zone", .expr = "^a"}};
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("node-" + std::to_string(i));
+  const std::vector<std::string_view> nodes(names.begin(), names.end());
+  std::vector<std::uint8_t> memory(1024);
+  ByteWriter out(memory);
+  encode_filters(out, tags, nodes);
+  REQUIRE(out.ok());
+  FilterReader filters(out.written());
+  for (const TagFilter& tag : tags) {
+    REQUIRE(filters.next());
+    CHECK(filters.tag().tag == tag.tag);
+    CHECK(filters.tag().expr == tag.expr);
+  }
+  REQUIRE(filters.next());
+  CHECK(filters.names("node-0"));
+  CHECK(filters.names("node-39"));
+  CHECK_FALSE(filters.names("node-40"));
+  CHECK_FALSE(filters.next());
+  CHECK_FALSE(filters.malformed());
 }
 
 TEST_CASE("a filter for a name of any length is found again by that name alone") {
@@ -43,7 +71,8 @@ TEST_CASE("a filter for a name of any length is found again by that name alone")
     const std::string name(size, 'n');
     std::vector<std::uint8_t> memory(size + 20);
     ByteWriter out(memory);
-    encode_node_filter(out, name);
+    const std::string_view nodes[] = {name};
+    encode_filters(out, {}, nodes);
     REQUIRE(out.ok());
     FilterReader filters(out.written());
     REQUIRE(filters.next());
@@ -53,7 +82,8 @@ TEST_CASE("a filter for a name of any length is found again by that name alone")
     CHECK_FALSE(filters.malformed());
 
     ByteWriter tag(memory);
-    encode_tag_filter(tag, {.tag = "t", .expr = name});
+    const TagFilter named[] = {{.tag = "t", .expr = name}};
+    encode_filters(tag, named, {});
     if (!tag.ok()) continue;
     FilterReader tags(tag.written());
     REQUIRE(tags.next());

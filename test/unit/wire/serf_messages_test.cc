@@ -30,7 +30,8 @@ TEST_CASE("every serf message is written as Go writes it") {
 
   std::vector<std::uint8_t> memory(256);
   ByteWriter filters(memory);
-  encode_tag_filter(filters, {.tag = "role", .expr = "task"});
+  const TagFilter tasks[] = {{.tag = "role", .expr = "task"}};
+  encode_filters(filters, tasks, {});
   const Query query{.ltime = 4,
                     .id = 0x7fffffff,
                     .addr = kLocal,
