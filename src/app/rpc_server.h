@@ -36,7 +36,7 @@ class RpcServer final : private reactor::StreamHandler, private GossipListener {
   /// What the role's app does.
   struct Role {
     std::function<void()> tags_changed;  // GossipDriver::operator_tags; tell the others.
-    std::function<std::string()> stop;   // As on SIGTERM. Gives why not; empty: it has begun.
+    std::function<std::string()> stop;   // As on SIGTERM. Gives why not; empty: it has begun, now or before.
   };
 
   RpcServer(reactor::Loop& loop, const config::Config& config, Log& log, GossipDriver& gossip, Role role);

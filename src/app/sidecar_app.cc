@@ -206,7 +206,7 @@ class SidecarApp final : private GossipHandler, private RuntimeStreamsHandler {
                   if (!config_.haproxy.command.empty()) {
                     return std::string("HAProxy's parent would start this sidecar anew; stop that one, with SIGTERM");
                   }
-                  on_signal(SIGTERM);
+                  if (!stopping_) on_signal(SIGTERM);  // Asked again, it must not be in more of a hurry.
                   return std::string();
                 }};
   }

@@ -203,6 +203,7 @@ class TaskApp final : private GossipHandler, private WorkerHandler, private Work
                 },
             .stop =
                 [this] {
+                  if (is_stopping()) return std::string();  // Asked again, it must not be in more of a hurry.
                   drive_supervisor([this](Instant now) { supervisor_.on_stop_signal(now, false, supervisor_out_); });
                   return std::string();
                 }};

@@ -17,9 +17,11 @@ import traceback
 import both
 from both import event
 from gossip_wire import ALIVE, DEAD, SERF_EVENT, SERF_LEAVE, USER, pack
-from harness import KEY_TEXT, Failure, accepts_tcp, check, free_port, resident_kib, serf, test, wait_until
+from harness import KEY_TEXT, Failure, accepts_tcp, check, free_port, hold_true, resident_kib, serf, test
+from harness import wait_until
 from rpc import Closed, Rpc, Silence
 from rpc import pack as rpc_pack
+from test_supervised import SlowRequest, in_flight
 
 KINDS = ("agent", "sidecar", "task")
 WORD = "open sesame"
@@ -525,6 +527,39 @@ def test_serf_leave_ends_the_member_in_order(subject):
         check(subject.program.worker.first("sigterm"), "the worker was not told to stop")
     text = subject.tells("members", status=1)
     check("connection refused" in text, text)
+
+
+@test(seconds=90)
+def test_a_second_serf_leave_hurries_nobody_and_each_is_answered(scene):
+    def leave_thrice(shoal, under_way):
+        clients = [Rpc(shoal.rpc) for _ in range(3)]
+        asked = [(client, client.send("leave")) for client in clients]
+        shoal.log.wait_for(under_way, 10)
+        hold_true(lambda: shoal.program.running() and all(Rpc(shoal.rpc).ok("members")["Members"] for _ in range(2)), 1.5,
+                  "the shoal goes on")
+        return asked
+
+    def all_answered(asked):
+        for client, seq in asked:
+            check(client.answer(seq, 40) == ("", None), "another answer")
+            client.close()
+
+    haproxy = scene.haproxy()
+    rpc = [{"rpc": {"bind": f"127.0.0.1:{free_port()}"}} for _ in range(2)]
+    proxy = scene.sidecar(haproxy, more=rpc[0])
+    task = scene.task(proxy, "task", worker=["--slow", "100"], more=rpc[1])
+    haproxy.wait_in_rotation("task")
+    slow = SlowRequest(haproxy.http_port, 4)  # The task drains as long.
+    wait_until(lambda: in_flight(haproxy) >= 1, 5, "the request in flight")
+    asked = leave_thrice(task, '"event":"stop requested')
+    all_answered(asked)
+    slow.join()
+    check(slow.result == 200 and task.wait(20) == 0, f"the request was cut: {slow.result}")
+    # A sidecar serves until HAProxy has gone.
+    asked = leave_thrice(proxy, '"event":"serving until HAProxy is gone')
+    haproxy.kill()
+    all_answered(asked)
+    check(proxy.wait(20) == 0 and proxy.log.count('"event":"stop requested') == 1, "it was hurried")
 
 
 @on_each_kind(auth=WORD)
