@@ -238,7 +238,7 @@ class Program:
     split."""
 
     def __init__(self, scene, name, argv, env=None):
-        if env is not None:  # Whatever else it is to know: where a sanitizer's report goes, and that it ends the program.
+        if env is not None:  # Whatever else it may know: where a sanitizer's report goes, and that it ends the program.
             env = {**{k: v for k, v in os.environ.items() if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS")}, **env}
         self.name, self.argv = name, [str(word) for word in argv]
         self.log = Log(scene.path(f"{name}.log"))
