@@ -53,7 +53,7 @@ class Container:
         mounts = ["--mount"] if self.root else ["--mount-proc"]
         self.outer = scene.run(name, ["unshare", "--fork", "--pid", *mounts, "--kill-child=SIGKILL", *inside, program,
                                       *words], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        self.log, self.namespace = self.outer.log, None
+        self.log, self.namespace, self._held = self.outer.log, None, None
 
     @property
     def pid(self):
@@ -62,7 +62,9 @@ class Container:
     def started(self):
         """Waits for its worker, whose number out here it gives, and remembers the namespace."""
         self.log.wait_for('"event":"worker started"', 10)
-        self.namespace = os.readlink(f"/proc/{self.pid}/ns/pid")
+        # Held open: the number of one that is gone is given to the next, which may be another test's.
+        self._held = open(f"/proc/{self.pid}/ns/pid", "rb", buffering=0)  # noqa: SIM115
+        self.namespace = os.readlink(f"/proc/self/fd/{self._held.fileno()}")
         check("\t1\n" in self.status_line(self.pid, "NSpid"), f"{self.name} is not PID 1")
         return children_of(self.pid)[0]
 
