@@ -5,9 +5,10 @@
     is none run.py --list
 
 Each test is a process of its own with a time limit, so that no test can hang or litter the run. Four run at a time;
-those that measure run alone, at the end. Prints `ok NAME (SECONDS)` or `FAILED NAME` with the tails of the logs, and
-as its last line `N passed, N failed`. SHOAL_BIN names the program under test; SHOAL_TEST_KEEP=1 keeps the files of
-failed tests.
+those that measure run alone, at the end. One that failed beside others is run again, alone: what the machine had no time
+for may pass then, and is called UNSTEADY; more than two are no accident and stay failed. Prints `ok NAME (SECONDS)` or
+`FAILED NAME` with the tails of the logs, and as its last line `N passed, N failed`. SHOAL_BIN names the program under
+test; SHOAL_TEST_KEEP=1 keeps the files of failed tests.
 """
 import functools
 import importlib
@@ -21,6 +22,7 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+UNSTEADY_MOST = 2
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
 
@@ -78,7 +80,7 @@ def run_here(name):
 
 class Run:
     def __init__(self, tests):
-        self.tests, self.passed, self.failed = tests, 0, []
+        self.tests, self.passed, self.failed, self.unsteady = tests, 0, [], []
         self._lock = threading.Lock()
 
     def one(self, name):
@@ -108,6 +110,17 @@ class Run:
                 self.failed.append(name)
                 print(f"FAILED {name} ({seconds:.1f})\n" + "".join(f"   {line}\n" for line in text.splitlines()))
             sys.stdout.flush()
+
+    def again(self):
+        """Alone, those that failed beside others, unless they are many."""
+        suspects = [name for name in self.failed if not self.tests[name].shoal_test["alone"]]
+        if len(suspects) > UNSTEADY_MOST:
+            return
+        for name in suspects:
+            print(f"again, alone: {name}")
+            self.failed.remove(name)
+            self.one(name)
+        self.unsteady = [name for name in suspects if name not in self.failed]
 
     def several(self, names, at_once):
         waiting = list(names)
@@ -152,6 +165,10 @@ def main(arguments):
     beside = [n for n in names if not tests[n].shoal_test["alone"]]
     run.several(sorted(beside, key=lambda n: -tests[n].shoal_test["seconds"]), at_once)  # So that no long one is last.
     run.several([n for n in names if tests[n].shoal_test["alone"]], 1)
+    if len(beside) > 1:
+        run.again()
+    for name in run.unsteady:
+        print(f"UNSTEADY: {name} failed beside others, and passed alone")
     for name in run.failed:
         print(f"failed: {name}")
     print(f"{run.passed} passed, {len(run.failed)} failed")
