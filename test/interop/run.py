@@ -5,10 +5,10 @@
     is none run.py --list
 
 Each test is a process of its own with a time limit, so that no test can hang or litter the run. Four run at a time;
-those that measure run alone, at the end. One that failed beside others is run again, alone: what the machine had no time
-for may pass then, and is called UNSTEADY; more than two are no accident and stay failed. Prints `ok NAME (SECONDS)` or
-`FAILED NAME` with the tails of the logs, and as its last line `N passed, N failed`. SHOAL_BIN names the program under
-test; SHOAL_TEST_KEEP=1 keeps the files of failed tests.
+those that measure run alone, at the end. One that failed beside others is run again, alone: what the machine had no
+time for may pass then, and is called UNSTEADY; more than two are no accident and stay failed. Prints
+`ok NAME (SECONDS)` or `FAILED NAME` with the tails of the logs, and as its last line `N passed, N failed`. SHOAL_BIN
+names the program under test; SHOAL_TEST_KEEP=1 keeps the files of failed tests.
 """
 import functools
 import importlib
