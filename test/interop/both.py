@@ -62,32 +62,39 @@ def event(ltime, name, payload=b"", cc=False):
     return bytes([USER, SERF_EVENT]) + pack({"CC": cc, "LTime": ltime, "Name": name, "Payload": payload})
 
 
+def all_at_once(makers, function):
+    """Runs the function with what each of `makers` makes, a Subject, all at a time. What went wrong, each with the
+    maker's name."""
+    problems = []
+
+    def one(what, make):
+        subject = None
+        try:
+            subject = make()
+            function(subject)
+        except Failure as failure:
+            problems.append(f"{what}: {failure} [{where(failure)}]")
+        except Exception:  # noqa: BLE001  Told below, with who it was.
+            problems.append(f"{what}: {traceback.format_exc()}")
+        finally:
+            if subject is not None:
+                subject.close()
+    threads = [threading.Thread(target=one, args=maker) for maker in makers.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
 def on_every_member(seconds=60, kinds=("agent", "shoal"), encrypted=(False, True), agents_may_say=None, **options):
     """Runs the function with each Subject, all four at a time."""
     def mark(function):
         @functools.wraps(function)
         def run(scene):
-            problems = []
-
-            def one(kind, with_key):
-                what = kind + (", encrypted" if with_key else "")
-                subject = None
-                try:
-                    subject = Subject(scene, kind, with_key, **options)
-                    function(subject)
-                except Failure as failure:
-                    problems.append(f"{what}: {failure} [{where(failure)}]")
-                except Exception:  # noqa: BLE001  Told below, with who it was.
-                    problems.append(f"{what}: {traceback.format_exc()}")
-                finally:
-                    if subject is not None:
-                        subject.close()
-            threads = [threading.Thread(target=one, args=(kind, with_key))
-                       for kind in kinds for with_key in encrypted]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            problems = all_at_once({
+                kind + (", encrypted" if with_key else ""): functools.partial(Subject, scene, kind, with_key, **options)
+                for kind in kinds for with_key in encrypted}, function)
             check(not problems, "\n".join(problems))
         return test(seconds=seconds, agents_may_say=agents_may_say)(run)
     return mark

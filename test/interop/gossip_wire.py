@@ -44,8 +44,9 @@ def pack(value):
     return head + b"".join(pack(v) for v in value)
 
 
-def unpack(data, at=0):
-    """(value, where it ended). Raw comes back as bytes, map keys as str."""
+def unpack(data, at=0, new=False):
+    """(value, where it ended), or an IndexError or struct.error while it is not whole. Raw, str8 and bin come back as
+    bytes, map keys as str; with `new`, for msgpack in its newer form, all str as str and bin as bytes."""
     kind = data[at]
     at += 1
     if kind < 0x80:
@@ -54,37 +55,39 @@ def unpack(data, at=0):
         return kind - 256, at
     if kind in _FIXED:
         form = _FIXED[kind]
-        size = struct.calcsize(form)
-        return struct.unpack_from(form, data, at)[0], at + size
+        return struct.unpack_from(form, data, at)[0], at + struct.calcsize(form)
     if kind in (0xC0, 0xC2, 0xC3):
         return {0xC0: None, 0xC2: False, 0xC3: True}[kind], at
     if kind in _SIZED:
         what, form = _SIZED[kind]
         size = struct.unpack_from(form, data, at)[0]
         at += struct.calcsize(form)
+    elif kind < 0xC0:
+        what, size = ("map", kind & 15) if kind < 0x90 else ("list", kind & 15) if kind < 0xA0 else ("str", kind & 31)
     else:
-        what, size = ("map", kind & 15) if kind < 0x90 else ("list", kind & 15) if kind < 0xA0 else ("raw", kind & 31)
-    if what == "raw":
+        raise ValueError(f"the byte {kind:#x} begins nothing that serf knows")
+    if what in ("str", "bin"):
         if at + size > len(data):
             raise IndexError("cut short")
-        return bytes(data[at:at + size]), at + size
+        raw = bytes(data[at:at + size])
+        return (raw.decode("utf-8", "surrogateescape") if new and what == "str" else raw), at + size
     if what == "list":
         out = []
         for _ in range(size):
-            value, at = unpack(data, at)
+            value, at = unpack(data, at, new)
             out.append(value)
         return out, at
     table = {}
     for _ in range(size):
-        key, at = unpack(data, at)
-        table[key.decode("utf-8", "replace") if isinstance(key, bytes) else key], at = unpack(data, at)
+        key, at = unpack(data, at, new)
+        table[key.decode("utf-8", "replace") if isinstance(key, bytes) else key], at = unpack(data, at, new)
     return table, at
 
 
 _FIXED = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q", 0xCA: ">f",
           0xCB: ">d"}
-_SIZED = {0xC4: ("raw", ">B"), 0xC5: ("raw", ">H"), 0xC6: ("raw", ">I"), 0xD9: ("raw", ">B"), 0xDA: ("raw", ">H"),
-          0xDB: ("raw", ">I"), 0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I")}
+_SIZED = {0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"), 0xD9: ("str", ">B"), 0xDA: ("str", ">H"),
+          0xDB: ("str", ">I"), 0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I")}
 
 
 def lzw_decode(data):

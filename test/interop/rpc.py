@@ -7,6 +7,7 @@ import struct
 import time
 
 from gossip_wire import pack as old_pack
+from gossip_wire import unpack
 from harness import Failure, check
 
 WITH_BODY = {"join", "members", "members-filtered", "install-key", "use-key", "remove-key", "list-keys", "stats",
@@ -69,44 +70,6 @@ def pack(value, form="new"):
     return old_pack(value)  # Nothing, a truth value, a number: the same in both.
 
 
-_FIXED = {0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q", 0xCA: ">f",
-          0xCB: ">d"}
-_SIZED = {0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"), 0xD9: ("str", ">B"), 0xDA: ("str", ">H"),
-          0xDB: ("str", ">I"), 0xDC: ("list", ">H"), 0xDD: ("list", ">I"), 0xDE: ("map", ">H"), 0xDF: ("map", ">I")}
-
-
-def unpack(data, at=0):
-    """(value, where it ended), or an IndexError or struct.error while it is not whole. Text is str, bin is bytes."""
-    kind = data[at]
-    at += 1
-    if kind < 0x80:
-        return kind, at
-    if kind >= 0xE0:
-        return kind - 256, at
-    if kind in _FIXED:
-        return struct.unpack_from(_FIXED[kind], data, at)[0], at + struct.calcsize(_FIXED[kind])
-    if kind in (0xC0, 0xC2, 0xC3):
-        return {0xC0: None, 0xC2: False, 0xC3: True}[kind], at
-    if kind in _SIZED:
-        what, form = _SIZED[kind]
-        size = struct.unpack_from(form, data, at)[0]
-        at += struct.calcsize(form)
-    elif kind < 0xC0:
-        what, size = ("map", kind & 15) if kind < 0x90 else ("list", kind & 15) if kind < 0xA0 else ("str", kind & 31)
-    else:
-        raise Failure(f"the byte {kind:#x} begins nothing that serf's clients know")
-    if what in ("str", "bin"):
-        if at + size > len(data):
-            raise IndexError("cut short")
-        text = bytes(data[at:at + size])
-        return (text.decode("utf-8", "surrogateescape") if what == "str" else text), at + size
-    out = []
-    for _ in range(size * (2 if what == "map" else 1)):
-        value, at = unpack(data, at)
-        out.append(value)
-    return (dict(zip(out[::2], out[1::2])) if what == "map" else out), at
-
-
 # --- the connection
 # ----------------------------------------------------------------------------------------------------
 
@@ -166,7 +129,7 @@ class Rpc:
         while True:
             try:
                 if len(self._got) - self._at >= enough or (ended and self._at < len(self._got)):
-                    value, self._at = unpack(self._got, self._at)
+                    value, self._at = unpack(self._got, self._at, new=True)
                     return value
             except (IndexError, struct.error):
                 if ended:

@@ -12,7 +12,6 @@ import re
 import socket
 import threading
 import time
-import traceback
 
 import both
 from both import event
@@ -148,26 +147,13 @@ def on_each_kind(seconds=60, kinds=KINDS, agents_may_say=None, **options):
     def mark(function):
         @functools.wraps(function)
         def run(scene):
-            problems, said = [], {}
+            said = {}
 
-            def one(kind):
-                subject = None
-                try:
-                    subject = Subject(scene, kind, **options)
-                    function(subject)
-                    said[kind] = subject.said
-                except Failure as failure:
-                    problems.append(f"{kind}: {failure} [{both.where(failure)}]")
-                except Exception:  # noqa: BLE001  Told below, with who it was.
-                    problems.append(f"{kind}: {traceback.format_exc()}")
-                finally:
-                    if subject is not None:
-                        subject.close()
-            threads = [threading.Thread(target=one, args=(kind,)) for kind in kinds]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            def tried(subject):
+                function(subject)
+                said[subject.kind] = subject.said
+            problems = both.all_at_once(
+                {kind: functools.partial(Subject, scene, kind, **options) for kind in kinds}, tried)
             for kind in kinds:
                 if kind in said and "agent" in said:
                     problems += [f"{kind}: {words}\n{difference}" for words, difference
