@@ -14,7 +14,6 @@ namespace {
 
 namespace msgpack = wire::msgpack;
 
-constexpr std::size_t kQueryBytesMax = 1024;
 constexpr std::size_t kResponseOverhead = 64;
 constexpr Duration kQueryMost = 10min;
 
@@ -127,7 +126,9 @@ rpc::Member rpc_member(std::string_view name, const serf::Member* member) {
   out.name = name;
   out.status = serf::to_text(member == nullptr ? serf::Status::kNone : member->status);
   if (member == nullptr) return out;
-  out.port = member->endpoint().port;
+  const Endpoint where = member->endpoint();
+  out.address = where.addr;
+  out.port = where.port;
   out.meta = member->meta();
   const swim::Versions versions = member->versions();
   std::copy(versions.begin(), versions.end(), std::begin(out.versions));
@@ -216,10 +217,7 @@ void RpcServer::members(Client& client, const rpc::Request& request) {
       msgpack::put_array(writer, static_cast<std::uint32_t>(shown.size()));
     });
     for (const Slot slot : shown) {
-      const Endpoint where = all[slot].endpoint();
-      rpc::Member member = rpc_member(all[slot].name.view(), &all[slot]);
-      member.address = where.addr.raw();
-      rpc::write_member(out, member);
+      rpc::write_member(out, rpc_member(all[slot].name.view(), &all[slot]));
     }
   });
 }
@@ -265,8 +263,9 @@ void RpcServer::respond(Client& client, const rpc::Request& request) {
   if (ref == 0) return client.session.answer("No pending queries matching ID");
   if (gossip_.answer(ref, request.payload)) return client.session.answer("");
   const std::size_t size = request.payload.size() + gossip_.node().name().size() + kResponseOverhead;
-  client.session.answer(size > kQueryBytesMax ? "failed to respond to key query: response exceeds limit of 1024 bytes"
-                                              : "failed to respond to key query: response already sent");
+  client.session.answer(size > serf::kQueryBytesMax
+                            ? "failed to respond to key query: response exceeds limit of 1024 bytes"
+                            : "failed to respond to key query: response already sent");
 }
 
 void RpcServer::change_keys(Client& client, const rpc::Request& request) {

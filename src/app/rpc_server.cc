@@ -88,7 +88,6 @@ RpcServer::Client* RpcServer::client_of(std::uint64_t connection) {
 void RpcServer::on_accepted(reactor::TcpStream& stream) {
   if (!open_ || !gossip_.started()) return stream.close();
   clients_[stream.index()] = std::make_unique<Client>(stream, config_.rpc.auth_key, loop_.now() + kShyMost);
-  arm();
 }
 
 void RpcServer::on_connected(reactor::TcpStream&) {}
@@ -145,7 +144,6 @@ void RpcServer::send(Client& client) {
     client.closing_at = loop_.now() + kLastWords;
   }
   client.stream.pause_reading(client.closing_at == kNever && !client.session.wants_bytes());
-  arm();
 }
 
 void RpcServer::on_timer() {
@@ -157,7 +155,6 @@ void RpcServer::on_timer() {
                          (!client->session.is_welcome() && now >= client->shy_until);
     is_over ? drop(*client) : proceed(*client);
   }
-  arm();
 }
 
 void RpcServer::arm() {
@@ -193,9 +190,7 @@ void RpcServer::on_member(serf::MemberEventKind kind, std::string_view name, con
     case serf::MemberEventKind::kUpdate: event = rpc::EventKind::kMemberUpdate; break;
     case serf::MemberEventKind::kReap: break;
   }
-  const Endpoint where = member == nullptr ? Endpoint{} : member->endpoint();
-  rpc::Member shown = rpc_member(name, member);
-  if (member != nullptr) shown.address = where.addr.raw();
+  const rpc::Member shown = rpc_member(name, member);
   each_client([&](Client& client) { client.session.on_member(event, shown); });
 }
 

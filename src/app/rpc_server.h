@@ -23,7 +23,7 @@
 
 namespace shoal::app {
 
-/// A member as clients see it, null for a forgotten one; all but its address, which would be borrowed from nothing.
+/// A member as clients see it; null for a forgotten one. Its texts are borrowed.
 [[nodiscard]] rpc::Member rpc_member(std::string_view name, const serf::Member* member);
 
 class RpcServer final : private reactor::StreamHandler, private GossipListener {

@@ -165,7 +165,7 @@ void write_member(std::vector<std::uint8_t>& out, const Member& member) {
     // Somebody else's bytes: half a map would put all that follows out of step.
     const bool is_whole = wire::for_each_tag(member.meta, [](std::string_view, std::string_view) {});
     msgpack::put_map(writer, 11);
-    put_bin(writer, "Addr", member.address);
+    put_bin(writer, "Addr", member.address.raw());
     msgpack::put_uint(writer, "DelegateCur", member.versions[5]);
     msgpack::put_uint(writer, "DelegateMax", member.versions[4]);
     msgpack::put_uint(writer, "DelegateMin", member.versions[3]);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/endpoint.h"
 #include "wire/msgpack.h"
 
 namespace shoal::rpc {
@@ -93,7 +94,7 @@ void write_header(std::vector<std::uint8_t>& out, std::uint64_t seq, std::string
 /// A member as clients see it.
 struct Member {
   std::string_view name;
-  Bytes address;  // 4 or 16 bytes.
+  IpAddress address;
   std::uint16_t port = 0;
   std::string_view status;
   Bytes meta;                     // Its tags as they stand on the wire.

@@ -3,7 +3,7 @@
 //
 //   session.on_bytes(bytes);
 //   while (const Request* request = session.next()) ... session.answer(...)      // at once, or later
-//   bytes to send: session.output(), then session.sent(n); session.wants_close(): once all is sent
+//   bytes to send: session.take_output(); session.wants_close(): once all is sent
 //
 // Requests are served one after the other, in the order in which they came; the next one waits for the answer to the
 // one before. Records of streams, monitors and queries come between complete answers. What a client is too slow for is

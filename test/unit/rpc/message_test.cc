@@ -133,10 +133,9 @@ TEST_CASE("a member is written whole, with whatever its tags are") {
   wire::encode_tags_header(tags, 2);
   wire::encode_tag(tags, "role", "task");
   wire::encode_tag(tags, "zone", "a");
-  const std::uint8_t address[] = {10, 0, 0, 1};
   Member member;
   member.name = "web-1";
-  member.address = address;
+  member.address = IpAddress::v4(10, 0, 0, 1);
   member.port = 7946;
   member.status = "alive";
   const auto tags_of = [&member](Bytes bytes) {

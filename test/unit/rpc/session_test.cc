@@ -147,10 +147,9 @@ TEST_CASE("a stream tells what it was asked for, after its answer, until it is s
   CHECK(client.send(stream(5, "user:deploy,member-join")) == nullptr);
   client.session.on_user_event(8, "deploy", as_bytes("v1"), true);
   client.session.on_user_event(9, "other", {}, false);
-  const std::uint8_t address[] = {10, 0, 0, 1};
   Member member;
   member.name = "web-1";
-  member.address = address;
+  member.address = IpAddress::v4(10, 0, 0, 1);
   client.session.on_member(EventKind::kMemberJoin, member);
   client.session.on_member(EventKind::kMemberFailed, member);
   Answers answers = client.take();
